@@ -1,0 +1,52 @@
+"""What the scripts here share: which notebooks there are, and what of a notebook a reader gets to see."""
+import re
+from pathlib import Path
+
+import nbformat
+
+root = Path(__file__).resolve().parent.parent
+nbs = root/'nbs'
+
+
+def lessons():
+    "The pages of the course in reading order."
+    return [p for p in [nbs/'index.ipynb', *sorted(nbs.glob('[0-9]*.ipynb'))] if p.exists()]
+
+
+def directives(cell):
+    "The `#| name: value` lines at the top of a code cell, and the source below them."
+    found, lines = {}, cell.source.splitlines(keepends=True)
+    while cell.cell_type == 'code' and lines and (m := re.match(r'#\s?\|\s*([\w-]+):?\s*(.*)', lines[0])):
+        found[m[1]] = m[2].strip().strip('"\'')
+        lines.pop(0)
+    return found, ''.join(lines).lstrip('\n')
+
+
+def relink(text, link):
+    "Replace each link in `text` to a file or folder of the repository by `link(path below the root, #fragment)`."
+    def new(m):
+        file = (nbs/m[2]).resolve()
+        # What is no file is a web address, or a subscript and a call in code: `blocks[i](x)`.
+        if not file.exists() or root not in file.parents: return m[0]
+        return m[1] + link(file.relative_to(root).as_posix(), m[3] or '') + m[4]
+    return re.sub(r'(\]\(|(?:href|src)=")([^)\s"#]+)(#[^)\s"]*)?([)\s"])', new, text)
+
+
+def shown(path, link):
+    "The notebook at `path` as a reader sees it, its links to files rewritten by `link`."
+    nb, cells = nbformat.read(path, 4), []
+    for cell in nb.cells:
+        has, cell.source = directives(cell)
+        if has.keys() & {'hide', 'default_exp'} or has.get('include') == 'false': continue
+        if cell.cell_type != 'code': cell.source = relink(cell.source, link)
+        else:
+            if has.get('output') == 'false': cell.outputs = []
+            for out in cell.outputs:
+                if 'text/markdown' in out.get('data', {}): out.data['text/markdown'] = relink(out.data['text/markdown'], link)
+            if has.get('echo') == 'false': cell.metadata.tags = ['remove-input']
+            elif has.get('code-fold') == 'true': cell.metadata.tags = ['hide-input']
+            summary = has.get('code-summary', 'Show the code')
+            cell.metadata.mystnb = dict(code_prompt_show=summary, code_prompt_hide=summary, image=dict(alt=has.get('fig-alt', 'plot')))
+        cells.append(cell)
+    nb.cells = cells
+    return nb
