@@ -105,7 +105,7 @@ class Race:
                  stop:int=None,       # leave after so many steps of the full schedule
                  micro:int=None,      # rows in one forward and backward; all of them by default
                  hw:Hardware=None):
-        self.r, self.corpus, self.hw, self.micro = r, corpus, hw or hardware(r), micro
+        self.r, self.corpus, self.seed, self.hw, self.micro = r, corpus, seed, hw or hardware(r), micro
         self.stop, self.done = r.steps if stop is None else min(stop, r.steps), 0
         self.model = GPT(r, seed, self.hw.attend).to(self.hw.device)
         self.forward = torch.compile(self.model, dynamic=False) if self.hw.compile else self.model
@@ -150,6 +150,9 @@ class Bar:
     def __init__(self, **how):
         from tqdm.auto import tqdm
         self.make, self.bar, self.val = lambda n: tqdm(total=n, unit='step', leave=False, mininterval=.5, **how), None, ''
+    def write(self, line): # above the bar
+        from tqdm.auto import tqdm
+        tqdm.write(line)
     def __call__(self, tick, losses):
         if self.bar is None: self.bar = self.make(tick.steps)
         if tick.val is not None: self.val = f' val {tick.val:.3f}'
