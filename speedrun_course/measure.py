@@ -17,31 +17,42 @@ import numpy as np, torch
 import speedrun_course
 from .data import BadInput, command, corpus
 from .loop import Bar, Race, follow
-from .recipes import DEFAULT, TARGET, TRACKS, Recipe, default, override, record, records
+from .recipes import (DEFAULT, TARGET, TRACKS, Recipe, default, differences, digest,
+                                     override, record, records)
 
 # %% ../nbs/05_measure.ipynb #machine
 def machine() -> dict:
     "What a timing depends on: processor, cores, threads, system, versions"
-    try: processor = next(line.split(':')[1].strip() for line in open('/proc/cpuinfo') if line.startswith('model name'))
+    try:
+        processor = next(line.split(':')[1].strip() for line in open('/proc/cpuinfo')
+                         if line.startswith('model name'))
     except (OSError, StopIteration): processor = platform.processor()
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    return dict(processor=processor, cores=os.cpu_count(), threads=torch.get_num_threads(), gpu=gpu, system=platform.platform(),
-                python=platform.python_version(), torch=torch.__version__, numpy=np.__version__)
+    return dict(processor=processor, cores=os.cpu_count(), threads=torch.get_num_threads(),
+                gpu=gpu, system=platform.platform(), python=platform.python_version(),
+                torch=torch.__version__, numpy=np.__version__)
 
 def commit() -> str:
     "The commit of the code that runs, with a + if files differ from it; '' outside a clone"
-    git = lambda *args: subprocess.run(['git', '-C', str(PACKAGE), *args], capture_output=True, text=True)
+    def git(*args):
+        return subprocess.run(['git', '-C', str(PACKAGE), *args], capture_output=True, text=True)
     head = git('rev-parse', '--short=12', 'HEAD')
-    return '' if head.returncode else head.stdout.strip() + ('+' if git('status', '--porcelain', '--', '*.py').stdout else '')
+    if head.returncode: return ''
+    changed = git('status', '--porcelain', '--', '*.py').stdout
+    return head.stdout.strip() + ('+' if changed else '')
 
 # %% ../nbs/05_measure.ipynb #report
-def report(race, losses, vals, base:Recipe=None # filled in; what the recipe was before numbers were overridden
+def report(race, losses, vals,
+           base:Recipe=None # filled in; what the recipe was before numbers were overridden
           ) -> dict:
     "Everything worth knowing about a run, ready for JSON"
     r = race.r; base = base or r
-    return dict(record=r.name, digest=r.digest(), base=base.digest(), changed=base.differences(r), track=r.track, seed=race.seed,
-                steps=r.steps, rows=r.rows, seq=r.seq, final=vals.get(r.steps), wall=round(race.watch.wall, 3), cpu=round(race.watch.cpu, 3),
-                commit=commit(), **machine(), val={k: round(v, 5) for k, v in vals.items()}, losses=[round(l, 4) for l in losses])
+    return dict(record=r.name, digest=digest(r), base=digest(base), changed=differences(base, r),
+                track=r.track, seed=race.seed, steps=r.steps, rows=r.rows, seq=r.seq,
+                final=vals.get(r.steps), wall=round(race.watch.wall, 3),
+                cpu=round(race.watch.cpu, 3), commit=commit(), **machine(),
+                val={k: round(v, 5) for k, v in vals.items()},
+                losses=[round(l, 4) for l in losses])
 
 def save(result:dict, path):
     "Write a result, whole or not at all"
@@ -58,15 +69,17 @@ def load(record:str='*',      # its name
          folder=None, **fields # values that the results must have
         ) -> list[dict]: # by record, digest and seed
     "Results from their files"
-    found = [json.loads(f.read_text()) for f in (Path(folder or RESULTS)/kind).glob(f'{record}/*.json')]
-    return sorted((x for x in found if all(x[k] == v for k, v in fields.items())), key=lambda x: (x['record'], x['digest'], x['seed']))
+    found = [json.loads(f.read_text())
+             for f in (Path(folder or RESULTS)/kind).glob(f'{record}/*.json')]
+    return sorted((x for x in found if all(x[k] == v for k, v in fields.items())),
+                  key=lambda x: (x['record'], x['digest'], x['seed']))
 
 # %% ../nbs/05_measure.ipynb #collect
 def job(r, base, seed, kind, folder, threads, show) -> dict:
     "One run for the results folder; a run that is already there is read, not repeated"
-    path = Path(folder)/kind/r.name/f'{r.track}-{r.digest()}-s{seed}.json'
+    path = Path(folder)/kind/r.name/f'{r.track}-{digest(r)}-s{seed}.json'
     trial = Path(folder)/'trials'/path.relative_to(Path(folder)/kind)
-    if kind == 'official' and trial.exists():              # the search for the number of steps came by already
+    if kind == 'official' and trial.exists():              # the search for steps came by already
         path.parent.mkdir(parents=True, exist_ok=True); trial.replace(path)
     if path.exists(): return json.loads(path.read_text())
     if threads: torch.set_num_threads(threads)
@@ -82,9 +95,11 @@ def collect(r:Recipe, seeds, *assignments, # numbers to override, 'name=value' e
             show=False) -> list[dict]:
     "Results of a record for several seeds, running those that are missing"
     base = r.on(track)
-    jobs = [(override(base, *assignments), base, s, kind, str(folder or RESULTS), workers > 1 and 1, show) for s in seeds]
+    jobs = [(override(base, *assignments), base, s, kind, str(folder or RESULTS),
+             workers > 1 and 1, show) for s in seeds]
     if workers == 1: return [job(*j) for j in jobs]
-    with ProcessPoolExecutor(workers, get_context('spawn')) as pool: return list(pool.map(job, *zip(*jobs)))
+    with ProcessPoolExecutor(workers, get_context('spawn')) as pool:
+        return list(pool.map(job, *zip(*jobs)))
 
 # %% ../nbs/05_measure.ipynb #stats
 @dataclass
@@ -101,8 +116,10 @@ def paired(a, b) -> Difference: # results of two recipes; seeds that both have a
     from scipy import stats
     a, b = ({x['seed']: x['final'] for x in side} for side in (a, b))
     seeds = sorted(a.keys() & b.keys())
-    if len(seeds) < 2: raise BadInput(f'paired: {len(seeds)} seeds in common; at least 2 are needed')
-    return difference(stats.ttest_rel([b[s] for s in seeds], [a[s] for s in seeds]), np.mean([b[s]-a[s] for s in seeds]))
+    if len(seeds) < 2:
+        raise BadInput(f'paired: {len(seeds)} seeds in common; at least 2 are needed')
+    return difference(stats.ttest_rel([b[s] for s in seeds], [a[s] for s in seeds]),
+                      np.mean([b[s]-a[s] for s in seeds]))
 
 def welch(a, b) -> Difference: # results of two recipes, whatever their seeds
     "Compare mean final losses of independent runs (Welch's t-test)"
@@ -115,20 +132,25 @@ def difference(test, mean) -> Difference: # from scipy's result
     low, high = test.confidence_interval(.95)
     return Difference(float(mean), float(low), float(high), float(test.pvalue))
 
-def meets(losses,     # final losses of independent seeds
-          target:float) -> float: # p-value: how likely are losses this low if the mean missed the target?
+# %% ../nbs/05_measure.ipynb #meets
+def meets(losses, # final losses of independent seeds
+          target:float
+         ) -> float: # p-value: how likely are losses this low if the mean missed the target?
     "The speedrun's test that a mean loss is below the target (one-sided t-test)"
     from scipy import stats
     return float(stats.ttest_1samp(losses, target, alternative='less').pvalue)
 
 # %% ../nbs/05_measure.ipynb #steps-to-target
-def steps_to_target(r:Recipe, start:int, seeds=range(100, 110), track='pocket', alpha=.01, say=print, **how) -> int:
+def steps_to_target(r:Recipe, start:int, seeds=range(100, 110), track='pocket', alpha=.01,
+                    say=print, **how) -> int:
     "Fewest steps on a 5% grid through `start` whose seeds meet the track's target with p < alpha"
     def passes(k):
         steps = round(start*1.05**k)
-        losses = [x['final'] for x in collect(r, seeds, f'steps={steps}', track=track, kind='trials', **how)]
+        losses = [x['final'] for x in collect(r, seeds, f'steps={steps}', track=track,
+                                              kind='trials', **how)]
         p = meets(losses, TARGET[track])
-        say(f'{r.name} steps {steps}: mean {np.mean(losses):.4f}, sd {np.std(losses, ddof=1):.4f}, p {p:.2g}')
+        say(f'{r.name} steps {steps}: mean {np.mean(losses):.4f}, '
+            f'sd {np.std(losses, ddof=1):.4f}, p {p:.2g}')
         return p < alpha
     k = 0
     if passes(k):
@@ -142,25 +164,36 @@ def log_between(low, high): return lambda u: float(f'{low*(high/low)**u:.2g}')
 
 def dials(r) -> dict: # number -> (0..1 -> value)
     "What tuning may turn in a recipe, each within a range around what is usual or what it is"
-    turn = dict(rows=lambda u: (12, 16, 24, 32, 48, 64)[min(5, int(6*u))], decay=log_between(.01, .5), warmup=log_between(.01, .2), floor=lambda u: round(.2*u, 2))
+    turn = dict(rows=lambda u: (12, 16, 24, 32, 48, 64)[min(5, int(6*u))],
+                decay=log_between(.01, .5), warmup=log_between(.01, .2),
+                floor=lambda u: round(.2*u, 2))
     rates = {f'rates.{k}': log_between(v/3, v*3) for k, v in r.rates.items()}
-    return {**turn, **rates, 'beta1': lambda u: round(.8+.15*u, 2), 'beta2': lambda u: round(1-log_between(.005, .1)(u), 3)}
+    return {**turn, **rates, 'beta1': lambda u: round(.8+.15*u, 2),
+            'beta2': lambda u: round(1-log_between(.005, .1)(u), 3)}
 
 def setting(r, u) -> list: # assignments for override()
     "A point of the unit cube as numbers of the recipe, at the same number of training tokens"
     got = {k: dial(x) for (k, dial), x in zip(dials(r).items(), u)}
     betas = got.pop('beta1'), got.pop('beta2')
-    return [f'{k}={v}' for k, v in got.items()] + [f'betas={betas[0]}+{betas[1]}', f"steps={round(r.steps*r.rows/got['rows'])}", 'evals=1']
+    return [f'{k}={v}' for k, v in got.items()] + [
+        f'betas={betas[0]}+{betas[1]}', f"steps={round(r.steps*r.rows/got['rows'])}", 'evals=1']
 
+# %% ../nbs/05_measure.ipynb #tune
 def tune(r:Recipe, budget:int=24, track='pocket', say=print, **how) -> dict: # the best result
-    "Search a record's numbers on the tuning split: two thirds of the runs anywhere (Sobol), the rest closing in on the best"
+    """Search a record's numbers on the tuning split:
+    two thirds of the runs anywhere (Sobol), the rest closing in on the best"""
     from scipy.stats import qmc
     bound, tried = r.on(track), []
-    points = qmc.Sobol(len(dials(bound)), seed=0).random(32 if budget <= 32 else 2**math.ceil(math.log2(budget)))[:budget]
+    n = 32 if budget <= 32 else 2**math.ceil(math.log2(budget))
+    points = qmc.Sobol(len(dials(bound)), seed=0).random(n)[:budget]
     explore = budget*2//3
     while len(tried) < budget:
-        now = points[len(tried):explore] if len(tried) < explore else points[len(tried):len(tried) + math.ceil((budget-explore)/2)]
-        if len(tried) >= explore: now = np.clip(min(tried, key=lambda t: t[0])[1] + (now - .5)*.3, 0, 1)
+        done = len(tried)
+        if done < explore: now = points[done:explore]
+        else:
+            now = points[done:done + math.ceil((budget-explore)/2)]
+            best = min(tried, key=lambda t: t[0])[1]
+            now = np.clip(best + (now - .5)*.3, 0, 1)
         for u, result in zip(now, trials(bound, r, now, track, **how)):
             tried.append((result['final'], u, result))
             say(f"{len(tried):3d} {result['final']:.4f}  {' '.join(setting(bound, u))}")
@@ -168,9 +201,11 @@ def tune(r:Recipe, budget:int=24, track='pocket', say=print, **how) -> dict: # t
 
 def trials(bound, r, points, track, folder=None, workers=1, seed=0) -> list[dict]:
     "Tuning runs, one a point"
-    jobs = [(override(bound, *setting(bound, u)), bound, seed, 'tuning', str(folder or RESULTS), workers > 1 and 1, False) for u in points]
+    jobs = [(override(bound, *setting(bound, u)), bound, seed, 'tuning', str(folder or RESULTS),
+             workers > 1 and 1, False) for u in points]
     if workers == 1: return [job(*j) for j in jobs]
-    with ProcessPoolExecutor(workers, get_context('spawn')) as pool: return list(pool.map(job, *zip(*jobs)))
+    with ProcessPoolExecutor(workers, get_context('spawn')) as pool:
+        return list(pool.map(job, *zip(*jobs)))
 
 # %% ../nbs/05_measure.ipynb #summary
 def summarize(folder=None) -> dict: # record -> its official pocket results in numbers
@@ -178,9 +213,13 @@ def summarize(folder=None) -> dict: # record -> its official pocket results in n
     def of(results):
         finals, cpu, wall = ([x[k] for x in results] for k in ('final', 'cpu', 'wall'))
         spread = lambda v: round(float(np.std(v, ddof=1)), 4) if len(v) > 1 else 0.
-        return dict(digest=results[0]['digest'], steps=results[0]['steps'], seeds=len(finals), mean=round(float(np.mean(finals)), 4), sd=spread(finals),
-                    p=float(f"{meets(finals, TARGET['pocket']):.2g}"), reached=sum(f <= TARGET['pocket'] for f in finals),
-                    cpu=round(float(np.mean(cpu)), 1), cpu_sd=spread(cpu), wall=round(float(np.mean(wall)), 1), wall_sd=spread(wall), threads=results[0]['threads'])
+        return dict(digest=results[0]['digest'], steps=results[0]['steps'], seeds=len(finals),
+                    mean=round(float(np.mean(finals)), 4), sd=spread(finals),
+                    p=float(f"{meets(finals, TARGET['pocket']):.2g}"),
+                    reached=sum(f <= TARGET['pocket'] for f in finals),
+                    cpu=round(float(np.mean(cpu)), 1), cpu_sd=spread(cpu),
+                    wall=round(float(np.mean(wall)), 1), wall_sd=spread(wall),
+                    threads=results[0]['threads'])
     found = {name: load(name, track='pocket', folder=folder) for name in records()}
     found['default'] = load(kind='default', folder=folder)
     return {name: of(results) for name, results in found.items() if len(results) > 1}
@@ -193,15 +232,19 @@ def summary() -> dict:
 # %% ../nbs/05_measure.ipynb #ladder
 def ladder(names=None, # records; by default all that were measured
            facts:dict=None): # record -> summary
-    "Steps, CPU-seconds and wall-seconds that each record needs to the target, with the spread over seeds"
+    """Steps, CPU-seconds and wall-seconds that each record needs to the target,
+    with the spread over seeds"""
     import matplotlib.pyplot as plt
     from speedrun_course.plots import COLORS
     facts = facts or summary()
     names = names or [n for n in records() if n in facts]
     fig, axes = plt.subplots(1, 3, figsize=(9, .9+.4*len(names)), sharey=True)
-    for ax, (key, title) in zip(axes, dict(steps='steps', cpu='CPU-seconds of training', wall='seconds of training').items()):
+    shown = dict(steps='steps', cpu='CPU-seconds of training', wall='seconds of training')
+    for ax, (key, title) in zip(axes, shown.items()):
         values = [facts[n][key] for n in names]
-        bars = ax.barh(names, values, xerr=[facts[n].get(f'{key}_sd', 0) for n in names], color=[COLORS[i % len(COLORS)] for i in range(len(names))], height=.6)
+        spread = [facts[n].get(f'{key}_sd', 0) for n in names]
+        colors = [COLORS[i % len(COLORS)] for i in range(len(names))]
+        bars = ax.barh(names, values, xerr=spread, color=colors, height=.6)
         ax.bar_label(bars, [f'{v:,.0f}' for v in values], padding=4, fontsize=9)
         ax.set(title=title, xlim=(0, max(values)*1.2)); ax.grid(axis='y')
     axes[0].invert_yaxis(); fig.tight_layout()
@@ -209,15 +252,25 @@ def ladder(names=None, # records; by default all that were measured
 
 # %% ../nbs/05_measure.ipynb #audit
 def audit(folder=None) -> list[str]: # complaints
-    "Are the results those of the recipes as they stand, is the target what defines it, is the summary what the results say?"
-    known = {r.on(t).digest(): r.name for r in records().values() for t in TRACKS} | {default().digest(): default().name}
+    """Are the results those of the recipes as they stand, is the target what defines it,
+    is the summary what the results say?"""
+    known = {digest(r.on(t)): r.name for r in records().values() for t in TRACKS}
+    known |= {digest(default()): default().name}
     found = [*load(folder=folder), *load(kind='default', folder=folder)]
-    bad = [f"{x['record']} seed {x['seed']}: made by recipe {x['digest']}, which no record is any more; measure it again" for x in found if known.get(x['digest']) != x['record']]
+    bad = [f"{x['record']} seed {x['seed']}: made by recipe {x['digest']}, "
+           'which no record is any more; measure it again'
+           for x in found if known.get(x['digest']) != x['record']]
     summed = summarize(folder)
-    if 'nanogpt' not in summed: return [*bad, 'no official results of nanogpt, which define the target']
-    if (target := math.ceil(100*summed['nanogpt']['mean'])/100) != TARGET['pocket']: bad.append(f"TARGET['pocket'] is {TARGET['pocket']}, the results of nanogpt make it {target}")
-    if (best := min((n for n in summed if n != 'default'), key=lambda n: summed[n]['cpu'])) != DEFAULT: bad.append(f'DEFAULT is {DEFAULT!r}, but {best!r} needs fewer CPU-seconds')
-    if summed != summary(): bad.append('summary.json is out of date; run: python -m speedrun_course.measure summary')
+    if 'nanogpt' not in summed:
+        return [*bad, 'no official results of nanogpt, which define the target']
+    if (target := math.ceil(100*summed['nanogpt']['mean'])/100) != TARGET['pocket']:
+        bad.append(f"TARGET['pocket'] is {TARGET['pocket']}, "
+                   f'the results of nanogpt make it {target}')
+    best = min((n for n in summed if n != 'default'), key=lambda n: summed[n]['cpu'])
+    if best != DEFAULT:
+        bad.append(f'DEFAULT is {DEFAULT!r}, but {best!r} needs fewer CPU-seconds')
+    if summed != summary():
+        bad.append('summary.json is out of date; run: python -m speedrun_course.measure summary')
     return bad
 
 def replay(name:str, steps:int=20, folder=None) -> float: # largest difference of a training loss
@@ -239,36 +292,51 @@ def main(argv=None):
     r = record(a.record)
     if a.command == 'replay':
         off = replay(r.name, a.steps)
-        if off > 1e-3: raise BadInput(f'{r.name}: the first {a.steps} losses differ by {off:.1e} from the result on file')
+        if off > 1e-3:
+            raise BadInput(f'{r.name}: the first {a.steps} losses differ by {off:.1e} '
+                           'from the result on file')
         print(f'{r.name}: the first {a.steps} losses agree with the result on file to {off:.1e}')
     elif a.command == 'run':
-        for x in collect(r, a.seeds, *a.set, track=a.track, kind=a.kind, workers=a.workers, show=a.workers == 1): print(f"{r.name} seed {x['seed']}: {x['final']:.4f}  {x['cpu']:.1f} CPU-s")
+        for x in collect(r, a.seeds, *a.set, track=a.track, kind=a.kind, workers=a.workers,
+                         show=a.workers == 1):
+            print(f"{r.name} seed {x['seed']}: {x['final']:.4f}  {x['cpu']:.1f} CPU-s")
     elif a.command == 'tune': print(tune(r, a.budget, a.track, workers=a.workers)['changed'])
-    elif a.command == 'steps': print(steps_to_target(r, a.start, a.seeds, a.track, workers=a.workers))
+    elif a.command == 'steps':
+        print(steps_to_target(r, a.start, a.seeds, a.track, workers=a.workers))
 
+# %% ../nbs/05_measure.ipynb #parser
 def parser():
     "The options of the program"
-    p = argparse.ArgumentParser('python -m speedrun_course.measure', description='Run records for results/, tune them, count their steps to the target, check what is there.')
+    p = argparse.ArgumentParser('python -m speedrun_course.measure',
+                                description='Run records for results/, tune them, count their '
+                                'steps to the target, check what is there.')
     verbs = p.add_subparsers(dest='command', required=True)
     common, work = argparse.ArgumentParser(add_help=False), argparse.ArgumentParser(add_help=False)
     common.add_argument('record', metavar='RECORD')
     work.add_argument('--track', choices=TRACKS, default='pocket', help='(default %(default)s)')
-    work.add_argument('--workers', type=int, default=1, help='runs at once, one thread each (default %(default)s: one run, all threads)')
+    work.add_argument('--workers', type=int, default=1, help='runs at once, one thread each '
+                                                '(default %(default)s: one run, all threads)')
+    several = dict(type=seeds, metavar='A-B')
     a = verbs.add_parser('run', parents=[common, work], help='run seeds and keep the results')
-    a.add_argument('--seeds', type=seeds, default=range(100, 105), metavar='A-B', help='(default 100-104)')
-    a.add_argument('--kind', choices=('official', 'default', 'trials'), default='official', help='which folder of results (default %(default)s)')
-    a.add_argument('--set', action='append', default=[], metavar='NAME=VALUE', help='override a number')
+    a.add_argument('--seeds', **several, default=range(100, 105), help='(default 100-104)')
+    a.add_argument('--kind', choices=('official', 'default', 'trials'), default='official',
+                   help='which folder of results (default %(default)s)')
+    a.add_argument('--set', action='append', default=[], metavar='NAME=VALUE',
+                   help='override a number')
     a = verbs.add_parser('tune', parents=[common, work], help='search numbers on the tuning split')
     a.add_argument('--budget', type=int, default=24, help='runs (default %(default)s)')
-    a = verbs.add_parser('steps', parents=[common, work], help='count the steps that a record needs to the target')
+    a = verbs.add_parser('steps', parents=[common, work],
+                         help='count the steps that a record needs to the target')
     a.add_argument('--start', type=int, required=True, help='where to start looking')
-    a.add_argument('--seeds', type=seeds, default=range(100, 110), metavar='A-B', help='(default 100-109)')
-    a = verbs.add_parser('replay', parents=[common], help='run the first steps again and compare with the result on file')
+    a.add_argument('--seeds', **several, default=range(100, 110), help='(default 100-109)')
+    a = verbs.add_parser('replay', parents=[common],
+                         help='run the first steps again and compare with the result on file')
     a.add_argument('--steps', type=int, default=20, help='(default %(default)s)')
     verbs.add_parser('check', help='are the results those of the recipes?')
     verbs.add_parser('summary', help='write the summary that ships with the package')
     return p
 
+# %% ../nbs/05_measure.ipynb #seeds
 def seeds(text:str) -> range:
     "'100-104' or '7' as seeds"
     first, _, last = text.partition('-')

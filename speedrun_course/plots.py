@@ -10,7 +10,8 @@ from itertools import cycle
 import numpy as np
 
 # %% ../nbs/90_plots.ipynb #colors
-COLORS = ['#2563eb', '#dc2626', '#059669', '#d97706', '#7c3aed', '#0891b2', '#be185d', '#65a30d', '#475569', '#92400e']
+COLORS = ['#2563eb', '#dc2626', '#059669', '#d97706', '#7c3aed',
+          '#0891b2', '#be185d', '#65a30d', '#475569', '#92400e']
 GREY = '#94a3b8'
 
 # %% ../nbs/90_plots.ipynb #style
@@ -18,14 +19,17 @@ def style():
     "Set fonts, colours and vector output for all figures of a notebook"
     import matplotlib as mpl
     mpl.rcParams.update({
-        'axes.prop_cycle': mpl.cycler(color=COLORS), 'axes.spines.top': False, 'axes.spines.right': False, 'axes.grid': True,
-        'axes.axisbelow': True, 'grid.color': '#e2e8f0', 'grid.linewidth': .8, 'axes.edgecolor': '#64748b', 'axes.titlesize': 10.5,
-        'axes.titleweight': 'bold', 'axes.titlelocation': 'left', 'axes.labelsize': 9.5, 'xtick.labelsize': 9, 'ytick.labelsize': 9,
-        'legend.frameon': False, 'legend.fontsize': 9, 'lines.linewidth': 1.6, 'figure.figsize': (7, 3), 'figure.dpi': 110,
+        'axes.prop_cycle': mpl.cycler(color=COLORS), 'axes.spines.top': False,
+        'axes.spines.right': False, 'axes.grid': True, 'axes.axisbelow': True,
+        'grid.color': '#e2e8f0', 'grid.linewidth': .8, 'axes.edgecolor': '#64748b',
+        'axes.titlesize': 10.5, 'axes.titleweight': 'bold', 'axes.titlelocation': 'left',
+        'axes.labelsize': 9.5, 'xtick.labelsize': 9, 'ytick.labelsize': 9,
+        'legend.frameon': False, 'legend.fontsize': 9, 'lines.linewidth': 1.6,
+        'figure.figsize': (7, 3), 'figure.dpi': 110,
         'savefig.facecolor': 'white', 'svg.hashsalt': 'speedrun', 'image.cmap': 'viridis'})
     try: from matplotlib_inline.backend_inline import set_matplotlib_formats
-    except ImportError: return                              # outside a notebook there is no inline backend
-    set_matplotlib_formats('svg', metadata={'Date': None})  # without a date the same figure is the same file
+    except ImportError: return                              # outside a notebook: no inline backend
+    set_matplotlib_formats('svg', metadata={'Date': None})  # no date: same figure, same file
 
 # %% ../nbs/90_plots.ipynb #smooth
 def smooth(y,      # (n,) values
@@ -46,6 +50,8 @@ def curves(runs:dict, # name -> losses of one run (n,), or of several (seeds, n)
         at = np.arange(ys.shape[1]) if x is None else x
         ax.plot(at, ys.mean(0), color=color, label=name)
         if len(ys) > 1: ax.fill_between(at, ys.min(0), ys.max(0), color=color, alpha=.2, lw=0)
-    if target: ax.axhline(target, color=GREY, ls='--', lw=1); ax.text(0, target, f' target {target:.2f}', color=GREY, va='bottom', fontsize=8)
+    if target:
+        ax.axhline(target, color=GREY, ls='--', lw=1)
+        ax.text(0, target, f' target {target:.2f}', color=GREY, va='bottom', fontsize=8)
     ax.set(xlabel='step', ylabel='loss (nats)'); ax.legend()
     return ax

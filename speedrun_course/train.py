@@ -14,14 +14,15 @@ from .baseline import GPT
 from .data import BadInput, command, corpus
 from .loop import Bar, Race, follow, log_line, sample
 from .measure import PACKAGE, commit, machine, meets, report, save, seeds, summary
-from .recipes import DEFAULT, TARGET, TRACKS, default, override, record, records
+from .recipes import (DEFAULT, TARGET, TRACKS, default, differences, override,
+                                     record, records)
 
 # %% ../nbs/15_train.ipynb #checkpoint
 def save_checkpoint(race, path):
     "Write a race's weights with all that is needed to use them, whole or not at all"
-    changed, held = record(race.r.name).on(race.r.track).differences(race.r), io.BytesIO()
-    torch.save(dict(record=race.r.name, track=race.r.track, changed=changed, step=race.done, chars=race.corpus.chars,
-                    model=race.model.state_dict()), held)
+    changed, held = differences(record(race.r.name).on(race.r.track), race.r), io.BytesIO()
+    torch.save(dict(record=race.r.name, track=race.r.track, changed=changed, step=race.done,
+                    chars=race.corpus.chars, model=race.model.state_dict()), held)
     part = Path(f'{path}.part')
     with open(part, 'wb') as f: f.write(held.getbuffer()); f.flush(); os.fsync(f.fileno())
     part.replace(path)
@@ -30,7 +31,8 @@ def load_checkpoint(path):
     "A checkpoint's model, its filled-in recipe and its vocabulary"
     try: held = torch.load(path, map_location='cpu', weights_only=True)
     except FileNotFoundError: raise BadInput(f'{path}: no such file')
-    except Exception as e: raise BadInput(f'{path}: not a checkpoint that can be read ({type(e).__name__})')
+    except Exception as e:
+        raise BadInput(f'{path}: not a checkpoint that can be read ({type(e).__name__})')
     r = replace(record(held['record']).on(held['track']), **held['changed'])
     model = GPT(r)
     model.load_state_dict(held['model'])
@@ -41,17 +43,20 @@ def log_header() -> str:
     "Source, versions and hardware, between lines of 100 ="
     rule = '='*100
     source = '\n'.join(f'# {f.name}\n{f.read_text()}' for f in sorted(PACKAGE.glob('*.py')))
-    facts = '\n'.join(f'{k}: {v}' for k, v in dict(command=' '.join(sys.argv), commit=commit(), **machine()).items())
+    told = dict(command=' '.join(sys.argv), commit=commit(), **machine())
+    facts = '\n'.join(f'{k}: {v}' for k, v in told.items())
     return f'{source}\n{rule}\n{facts}\n{rule}\n'
 
 # %% ../nbs/15_train.ipynb #run
 def run(r, data, seed:int, out:Path, **how): # -> the race, its result
     "Train a filled-in recipe and leave log, result and checkpoint in a folder"
-    if (out/'result.json').exists(): raise BadInput(f'{out}: already holds a run; name another folder with --out')
+    if (out/'result.json').exists():
+        raise BadInput(f'{out}: already holds a run; name another folder with --out')
     out.mkdir(parents=True, exist_ok=True)
     race, bar = Race(r, data, seed, **how), Bar(disable=not sys.stderr.isatty())
     hw = race.hw
-    print(f'{r}\n{sum(p.numel() for p in race.model.parameters()):,} parameters, {r.steps} steps of {r.rows} × {r.seq} tokens, seed {seed}, '
+    print(f'{r}\n{sum(p.numel() for p in race.model.parameters()):,} parameters, '
+          f'{r.steps} steps of {r.rows} × {r.seq} tokens, seed {seed}, '
           f'{hw.device} with {torch.get_num_threads()} threads, {r.precision}', flush=True)
     with open(out/'log.txt', 'w') as log:
         log.write(log_header())
@@ -62,7 +67,8 @@ def run(r, data, seed:int, out:Path, **how): # -> the race, its result
         try: losses, vals = follow(race, show)
         except KeyboardInterrupt:
             save_checkpoint(race, out/'model.pt')
-            print(f'interrupted after {race.done} of {r.steps} steps; the weights are in {out}/model.pt', file=sys.stderr)
+            print(f'interrupted after {race.done} of {r.steps} steps; '
+                  f'the weights are in {out}/model.pt', file=sys.stderr)
             raise
     save_checkpoint(race, out/'model.pt')
     result = report(race, losses, vals, record(r.name).on(r.track))
@@ -72,12 +78,18 @@ def run(r, data, seed:int, out:Path, **how): # -> the race, its result
 # %% ../nbs/15_train.ipynb #tell
 def tell(race, result, out, target=None):
     "Say how a run ended, where its files are, and what its model has to say"
-    final, time = result['final'], f"{result['wall']:.1f} s of training ({result['cpu']:.1f} CPU-seconds)"
+    final = result['final']
+    time = f"{result['wall']:.1f} s of training ({result['cpu']:.1f} CPU-seconds)"
     if final is None: print(f"stopped after {race.done} of {race.r.steps} steps, {time}")
     elif target is None: print(f"validation loss {final:.4f} after {race.done} steps, {time}")
-    else: print(f"target {target:.2f} {'reached' if final <= target else 'NOT reached'}: validation loss {final:.4f} after {race.done} steps, {time}")
+    else:
+        verdict = 'reached' if final <= target else 'NOT reached'
+        print(f'target {target:.2f} {verdict}: validation loss {final:.4f} '
+              f'after {race.done} steps, {time}')
     print(f'log.txt, result.json and model.pt are in {out}/')
-    if race.corpus.chars: print(f"\nthe model, asked for 300 characters:\n{'-'*40}\n{sample(race.model, race.r, race.corpus.chars)}\n{'-'*40}")
+    if race.corpus.chars:
+        text = sample(race.model, race.r, race.corpus.chars)
+        print(f"\nthe model, asked for 300 characters:\n{'-'*40}\n{text}\n{'-'*40}")
 
 # %% ../nbs/15_train.ipynb #list
 def list_records() -> str:
@@ -85,25 +97,41 @@ def list_records() -> str:
     rows = [f"{'record':12}{'official':>9}{'steps':>7}{'loss':>15}{'CPU-s':>8}  what it does"]
     for name, r in records().items():
         x = summary().get(name)
-        measured = f"{x['mean']:.4f} ± {x['sd']:.4f}{x['cpu']:8.1f}" if x else f"{'not measured':>15}{'':8}"
-        rows.append(f"{name:12}{','.join(map(str, r.history)) or '-':>9}{r.pocket['steps']:7d}{measured:>23}  {r.about}")
-    return '\n'.join([*rows, f"pocket track; loss is mean ± sd over seeds, the target is {TARGET['pocket']}"])
+        measured = f"{'not measured':>15}{'':8}"
+        if x: measured = f"{x['mean']:.4f} ± {x['sd']:.4f}{x['cpu']:8.1f}"
+        rows.append(f"{name:12}{','.join(map(str, r.history)) or '-':>9}{r.pocket['steps']:7d}"
+                    f"{measured:>23}  {r.about}")
+    return '\n'.join([*rows, 'pocket track; loss is mean ± sd over seeds, '
+                             f"the target is {TARGET['pocket']}"])
 
 # %% ../nbs/15_train.ipynb #parser
 def parser():
     "The options of the program"
-    p = argparse.ArgumentParser('python -m speedrun_course.train', description='Train a record of the speedrun.')
-    p.add_argument('record', nargs='?', metavar='RECORD', help="which one (see --list); without it, the pocket's best, a little longer than it needs on average")
-    p.add_argument('--track', choices=TRACKS, default='pocket', help='shipped characters for a CPU, or FineWeb for GPUs (default %(default)s)')
+    p = argparse.ArgumentParser('python -m speedrun_course.train',
+                                description='Train a record of the speedrun.')
+    p.add_argument('record', nargs='?', metavar='RECORD',
+                   help="which one (see --list); without it, the pocket's best, "
+                        'a little longer than it needs on average')
+    p.add_argument('--track', choices=TRACKS, default='pocket',
+                   help='shipped characters for a CPU, or FineWeb for GPUs (default %(default)s)')
     one = p.add_mutually_exclusive_group()
-    one.add_argument('--seed', type=int, default=0, metavar='N', help='of the weights, and of the data where it is drawn (default %(default)s)')
-    one.add_argument('--seeds', type=seeds, metavar='A-B', help='one run after the other, with mean and test at the end')
-    p.add_argument('--steps', type=int, metavar='N', help="optimizer steps; the schedule is stretched over them (default: the record's)")
-    p.add_argument('--stop', type=int, metavar='N', help='leave after N steps of the full schedule (default: all)')
-    p.add_argument('--set', action='append', default=[], metavar='NAME=VALUE', help='override a number of the recipe, such as width=256 or rates.all=2e-3')
-    p.add_argument('--micro', type=int, metavar='ROWS', help='rows in one forward and backward pass; less memory, same mathematics (default: the whole batch)')
+    one.add_argument('--seed', type=int, default=0, metavar='N',
+                     help='of the weights, and of the data where it is drawn (default %(default)s)')
+    one.add_argument('--seeds', type=seeds, metavar='A-B',
+                     help='one run after the other, with mean and test at the end')
+    p.add_argument('--steps', type=int, metavar='N',
+                   help="optimizer steps; the schedule is stretched over them "
+                        "(default: the record's)")
+    p.add_argument('--stop', type=int, metavar='N',
+                   help='leave after N steps of the full schedule (default: all)')
+    p.add_argument('--set', action='append', default=[], metavar='NAME=VALUE',
+                   help='override a number of the recipe, such as width=256 or rates.all=2e-3')
+    p.add_argument('--micro', type=int, metavar='ROWS',
+                   help='rows in one forward and backward pass; less memory, same mathematics '
+                        '(default: the whole batch)')
     p.add_argument('--data', metavar='DIR', help="folder of shards (default: the track's own)")
-    p.add_argument('--out', metavar='DIR', help='folder for log, result and checkpoint (default: runs/RECORD-TRACK-sSEED-TIME)')
+    p.add_argument('--out', metavar='DIR', help='folder for log, result and checkpoint '
+                                                '(default: runs/RECORD-TRACK-sSEED-TIME)')
     p.add_argument('--list', action='store_true', help='show the records and leave')
     return p
 
@@ -130,7 +158,9 @@ def main(argv=None):
     if len(finals) > 1 and None not in finals:
         print(f'{len(finals)} seeds: mean {np.mean(finals):.4f}, sd {np.std(finals, ddof=1):.4f}' +
               (f', p {meets(finals, target):.2g} that the mean misses {target}' if target else ''))
-    if torch.cuda.is_available() and a.track == 'pocket': print('this machine has a GPU; the real race: python -m speedrun_course.train --track fineweb')
+    if torch.cuda.is_available() and a.track == 'pocket':
+        print('this machine has a GPU; the real race: '
+              'python -m speedrun_course.train --track fineweb')
 
 # %% ../nbs/15_train.ipynb #guard
 if __name__ == '__main__': sys.exit(main())
