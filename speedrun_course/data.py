@@ -9,7 +9,7 @@ __all__ = ['MAGIC', 'VERSION', 'HEADER', 'PLAYS', 'SOURCE', 'SOURCE_SHA256', 'BO
            'command', 'main']
 
 # %% ../nbs/01_data.ipynb #imports
-import argparse, functools, hashlib, json, re, subprocess, sys, tarfile, tempfile
+import argparse, functools, hashlib, json, os, re, subprocess, sys, tarfile, tempfile
 from dataclasses import dataclass
 from pathlib import Path
 import numpy as np, torch
@@ -276,31 +276,45 @@ def build_text(files, # text files, UTF-8
 
 # %% ../nbs/01_data.ipynb #command
 def command(main):
-    """Let a command line end with status 0,
-    or with one line on standard error and status 2 if its input is bad"""
+    "Let a command line end with status 0, 2 and one line if its input is bad, 130 if interrupted"
     @functools.wraps(main)
     def run(argv=None) -> int:
+        first = os.environ.get('RANK', '0') == '0'         # of several processes, one speaks
         try: return main(argv) or 0
-        except (BadInput, OSError) as e: print(f'speedrun: {e}', file=sys.stderr)
-        return 2
+        except (BadInput, OSError) as e:
+            if first: print(f'speedrun: {e}', file=sys.stderr)
+            return 2
+        except KeyboardInterrupt as e:
+            if first: print(f"speedrun: {str(e) or 'stopped'}", file=sys.stderr)
+            return 130
     return run
 
 # %% ../nbs/01_data.ipynb #main
 @command
 def main(argv=None):
-    "Build the pocket corpus again, or a corpus from your own text"
+    "Get shards: FineWeb's, the pocket's built again, or your own text's"
     p = argparse.ArgumentParser('python -m speedrun_course.data', description=main.__doc__)
     commands = p.add_subparsers(dest='command', required=True)
+    a = commands.add_parser('fineweb', help='download shards of FineWeb')
+    a.add_argument('--shards', type=int, default=9, metavar='N', help='training shards, 1 to 103, '
+                   '0.2 GB each, and one for validation (default %(default)s, together 2 GB)')
+    a.add_argument('--out', default='data/fineweb10B', metavar='DIR', help='(default %(default)s)')
     a = commands.add_parser('pocket', help='build the pocket corpus from its sources')
-    a.add_argument('--out', default='data/pocket', help='folder to write (default %(default)s)')
+    a.add_argument('--out', default='data/pocket', metavar='DIR', help='(default %(default)s)')
     a = commands.add_parser('text', help='build a corpus from text files, one document each')
     a.add_argument('files', nargs='+', metavar='FILE',
                    help='UTF-8 text; lines of <|endoftext|> separate documents')
-    a.add_argument('--out', required=True, help='folder to write')
+    a.add_argument('--out', required=True, metavar='DIR', help='folder to write')
     a = p.parse_args(argv)
-    made = build_pocket(a.out) if a.command == 'pocket' else build_text(a.files, a.out)
-    print(f'{a.out}: {sum(map(len, made.train)):,} training tokens, {len(made.chars)} characters; '
-          f'train with: python -m speedrun_course.train --data {a.out}')
+    track = 'fineweb' if a.command == 'fineweb' else 'pocket'
+    if a.command == 'fineweb':
+        from speedrun_course.fineweb import download_fineweb # an appendix, needed only here
+        made = download_fineweb(a.shards, a.out)
+    else: made = build_pocket(a.out) if a.command == 'pocket' else build_text(a.files, a.out)
+    print(f'{a.out}: {sum(map(len, made.train)):,} training tokens; train with: '
+          f'python -m speedrun_course.train --track {track} --data {a.out}')
 
 # %% ../nbs/01_data.ipynb #guard
-if __name__ == '__main__': sys.exit(main())
+if __name__ == '__main__':
+    from speedrun_course.data import main # whose BadInput is the one that other modules raise
+    sys.exit(main())

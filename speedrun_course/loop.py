@@ -144,7 +144,8 @@ def check_tokens(r, corpus):
 class Tick:
     "Where a run stands after `step` optimizer steps"
     step: int
-    steps: int
+    steps: int           # of the whole schedule
+    stop: int            # where this run leaves it
     loss: torch.Tensor   # () mean training loss of the step just made, in nats
     val: float           # validation loss, where it was measured
     wall: float          # seconds of training so far
@@ -202,7 +203,7 @@ class Race:
             val = None
             if self.done in evals:
                 val = evaluate(self.forward, r, self.corpus, self.now, rank=hw.rank, world=hw.world)
-            yield Tick(self.done, r.steps, loss, val, self.watch.wall, self.watch.cpu)
+            yield Tick(self.done, r.steps, self.stop, loss, val, self.watch.wall, self.watch.cpu)
 
 # %% ../nbs/03_loop.ipynb #follow
 def follow(race, show:Callable=lambda tick, losses: None
@@ -229,11 +230,11 @@ class Bar:
         from tqdm.auto import tqdm
         tqdm.write(line)
     def __call__(self, tick, losses):
-        if self.bar is None: self.bar = self.make(tick.steps)
+        if self.bar is None: self.bar = self.make(tick.stop)
         if tick.val is not None: self.val = f' val {tick.val:.3f}'
         self.bar.set_postfix_str(f'loss {np.mean(losses[-20:]):.3f}{self.val}', refresh=False)
         self.bar.update()
-        if tick.step == tick.steps: self.bar.close()
+        if tick.step == tick.stop: self.bar.close()
 
 # %% ../nbs/03_loop.ipynb #live
 class Live:
@@ -243,14 +244,14 @@ class Live:
         self.handle = display('the first step is running', display_id=True)
         self.every, self.last = every, time.perf_counter()
     def __call__(self, tick, losses):
-        last = tick.step == tick.steps
+        last = tick.step == tick.stop
         if not last and time.perf_counter() - self.last < self.every: return
         if last: from IPython.display import HTML; self.handle.update(HTML('')); return
         import matplotlib.pyplot as plt
         from speedrun_course.plots import curves
         fig, ax = plt.subplots(figsize=(7, 2.3))
         curves({f'step {tick.step} of {tick.steps}': losses}, ax)
-        ax.set_xlim(0, tick.steps); self.handle.update(fig); plt.close(fig)
+        ax.set_xlim(0, tick.stop); self.handle.update(fig); plt.close(fig)
         self.last = time.perf_counter()
 
 # %% ../nbs/03_loop.ipynb #sample

@@ -155,9 +155,9 @@ nanogpt = Recipe('nanogpt', 'Train GPT-2 as nanoGPT does', history=(1,),
                  clip=1., evals=78, precision='bf16'))
 
 # %% ../nbs/04_recipes.ipynb #baseline
-baseline = nanogpt.but('baseline', 'Read in order; tune the batch and the rates', data=InOrder,
-    pocket=dict(rows=24, steps=660, warmup=.026, floor=.01, rates=dict(all=5e-3),
-                betas=(.83, .987), decay=.017))
+baseline = nanogpt.but('baseline', 'Read in a fixed order; tune the rates', data=InOrder,
+    pocket=dict(steps=1050, warmup=.081, floor=.06, rates=dict(all=6e-3), betas=(.82, .985),
+                decay=.31))
 
 # %% ../nbs/04_recipes.ipynb #changes
 def changes(r) -> dict: # place or track -> (before, after)
