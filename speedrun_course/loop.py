@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['average', 'team', 'by_role', 'AdamW', 'cosine', 'evaluate', 'Stopwatch', 'Hardware', 'hardware', 'check_team',
-           'check_tokens', 'Tick', 'gradients', 'Race', 'follow', 'Bar', 'Live', 'sample', 'log_line']
+           'check_tokens', 'Tick', 'gradients', 'Race', 'ticks', 'follow', 'Bar', 'Live', 'sample', 'log_line']
 
 # %% ../nbs/03_loop.ipynb #imports
 import math, os, time
@@ -122,6 +122,7 @@ def hardware(r) -> Hardware:
                     compile=cuda and r.precision == 'bf16',
                     rank=dist.get_rank() if team else 0, world=dist.get_world_size() if team else 1)
 
+# %% ../nbs/03_loop.ipynb #checks
 def check_team(r, world:int):
     "Refuse a number of processes that cannot share the recipe's batches equally"
     fit = [str(n) for n in range(1, 9) if r.rows % n == 0]
@@ -166,7 +167,7 @@ def gradients(model, x, y, now, hw:Hardware,
 
 # %% ../nbs/03_loop.ipynb #race
 class Race:
-    "One run of a recipe: iterate over it to train"
+    "One run of a recipe: what it is made of, and how it makes a step"
     def __init__(self, r, corpus, seed:int=0,
                  stop:int=None,  # leave after so many steps of the full schedule
                  micro:int=None, # rows in one forward and backward; all of them by default
@@ -195,22 +196,24 @@ class Race:
         self.done += 1
         return loss
 
-    def __iter__(self):
-        r, hw = self.r, self.hw
-        evals = {round(r.steps*k/r.evals) for k in range(1, r.evals+1)}
-        while self.done < self.stop:
-            with self.watch: loss = self.step()
-            val = None
-            if self.done in evals:
-                val = evaluate(self.forward, r, self.corpus, self.now, rank=hw.rank, world=hw.world)
-            yield Tick(self.done, r.steps, self.stop, loss, val, self.watch.wall, self.watch.cpu)
+# %% ../nbs/03_loop.ipynb #ticks
+def ticks(race):
+    "Run a race: a tick after every step, with a validation loss where one is due"
+    r, hw, watch = race.r, race.hw, race.watch
+    evals = {round(r.steps*k/r.evals) for k in range(1, r.evals+1)}
+    while race.done < race.stop:
+        with watch: loss = race.step()
+        val = None
+        if race.done in evals:
+            val = evaluate(race.forward, r, race.corpus, race.now, rank=hw.rank, world=hw.world)
+        yield Tick(race.done, r.steps, race.stop, loss, val, watch.wall, watch.cpu)
 
 # %% ../nbs/03_loop.ipynb #follow
 def follow(race, show:Callable=lambda tick, losses: None
           ): # -> (n,) training losses, {step: validation loss}
     "Run a race to its end, keeping its losses; `show` sees every tick"
     losses, vals = [], {}
-    for tick in race:
+    for tick in ticks(race):
         losses.append(tick.loss.item())
         if not math.isfinite(losses[-1]):
             raise BadInput(f'step {tick.step}: the training loss is {losses[-1]}; '
