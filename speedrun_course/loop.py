@@ -78,7 +78,7 @@ def evaluate(model, r, corpus, now:Now=None,
              tokens:int=16_384, # how many in one forward: memory and speed, not the result
              rank:int=0, world:int=1 # each of several processes scores its share of the rows
             ) -> float: # nats per token
-    "Mean loss over every validation target"
+    "Mean loss over every validation target, in full precision"
     device, training = next(model.parameters()).device, model.training
     starts = range(0, len(corpus.val)-1, r.seq)
     x, y = rows_of([corpus.val[i : i+r.seq+1] for i in starts], r.vocab)
@@ -134,9 +134,10 @@ def check_tokens(r, corpus):
     "Refuse a corpus that will run out before the recipe's last step"
     if corpus.wraps: return
     need = sum(r.schedule(r, step).rows for step in range(r.steps))*r.seq
-    held = sum(map(len, corpus.train))
+    held = sum((len(s)-1)//(r.seq*r.rows) for s in corpus.train)*r.rows*r.seq # whole batches only
     if held < need:
-        raise BadInput(f'{r.steps} steps need {need:,} training tokens, the shards hold {held:,}; '
+        raise BadInput(f'{r.steps} steps need {need:,} training tokens, the shards hold {held:,} '
+                       'in whole batches; '
                        'get more with: python -m speedrun_course.data fineweb '
                        f'--shards {-(-need//10**8)}')
 

@@ -36,7 +36,8 @@ def commit() -> str:
     "The commit of the code that runs, with a + if files differ from it; '' outside a clone"
     def git(*args):
         return subprocess.run(['git', '-C', str(PACKAGE), *args], capture_output=True, text=True)
-    head = git('rev-parse', '--short=12', 'HEAD')
+    try: head = git('rev-parse', '--short=12', 'HEAD')
+    except OSError: return ''                              # no git here
     if head.returncode: return ''
     changed = git('status', '--porcelain', '--', '*.py').stdout
     return head.stdout.strip() + ('+' if changed else '')
@@ -49,6 +50,7 @@ def report(race, losses, vals,
     r = race.r; base = base or r
     return dict(record=r.name, digest=digest(r), base=digest(base), changed=differences(base, r),
                 track=r.track, seed=race.seed, steps=r.steps, rows=r.rows, seq=r.seq,
+                world=race.hw.world,
                 final=vals.get(r.steps), wall=round(race.watch.wall, 3),
                 cpu=round(race.watch.cpu, 3), commit=commit(), **machine(),
                 val={k: round(v, 5) for k, v in vals.items()},
@@ -153,6 +155,7 @@ def meets(losses, # final losses of independent seeds
 def steps_to_target(r:Recipe, start:int, seeds=range(100, 110), track='pocket', alpha=.01,
                     say=print, **how) -> int:
     "Fewest steps on a 5% grid through `start` whose seeds meet the track's target with p < alpha"
+    if len(seeds) < 2: raise BadInput('steps: at least two seeds are needed for a test')
     def passes(k):
         steps = round(start*1.05**k)
         losses = [x['final'] for x in collect(r, seeds, f'steps={steps}', track=track,
@@ -169,7 +172,9 @@ def steps_to_target(r:Recipe, start:int, seeds=range(100, 110), track='pocket', 
     return round(start*1.05**k)
 
 # %% ../nbs/05_measure.ipynb #dials
-def log_between(low, high): return lambda u: float(f'{low*(high/low)**u:.2g}')
+def log_between(low, high):
+    "A dial that turns evenly in the logarithm, to two digits"
+    return lambda u: float(f'{low*(high/low)**u:.2g}')
 
 def dials(r) -> dict: # number -> (0..1 -> value)
     "What tuning may turn in a recipe, each within a range around what is usual or what it is"
@@ -263,12 +268,13 @@ def ladder(names=None, # records; by default all that were measured
 def audit(folder=None) -> list[str]: # complaints
     """Are the results those of the recipes as they stand, is the target what defines it,
     is the summary what the results say?"""
-    known = {digest(r.on(t)): r.name for r in records().values() for t in TRACKS}
-    known |= {digest(default()): default().name}
-    found = [*load(folder=folder), *load(kind='default', folder=folder)]
-    bad = [f"{x['record']} seed {x['seed']}: made by recipe {x['digest']}, "
-           'which no record is any more; measure it again'
-           for x in found if known.get(x['digest']) != x['record']]
+    runs = load(kind='default', folder=folder)
+    found = [*load(folder=folder), *runs]
+    def current(x): # the recipe that such a result should come from
+        r = records().get(x['record'])
+        return r and digest(default() if x in runs else r.on(x['track']))
+    bad = [f"{x['record']} seed {x['seed']}: made by recipe {x['digest']}, which no record "
+           'is any more; measure it again' for x in found if current(x) != x['digest']]
     summed = summarize(folder)
     if 'nanogpt' not in summed:
         return [*bad, 'no official results of nanogpt, which define the target']
@@ -278,6 +284,10 @@ def audit(folder=None) -> list[str]: # complaints
     best = min((n for n in summed if n != 'default'), key=lambda n: summed[n]['cpu'])
     if best != DEFAULT:
         bad.append(f'DEFAULT is {DEFAULT!r}, but {best!r} needs fewer CPU-seconds')
+    bad += [f"{n}: p {x['p']} that it meets the target; more steps are needed"
+            for n, x in summed.items() if n not in ('nanogpt', 'default') and x['p'] >= .01]
+    if (x := summed.get('default')) and x['reached'] < .95*x['seeds']:
+        bad.append(f"the default run reached the target {x['reached']} times in {x['seeds']}")
     if summed != summary():
         bad.append('summary.json is out of date; run: python -m speedrun_course.measure summary')
     return bad
@@ -349,6 +359,7 @@ def parser():
 def seeds(text:str) -> range:
     "'100-104' or '7' as seeds"
     first, _, last = text.partition('-')
+    if last and int(last) < int(first): raise ValueError
     return range(int(first), int(last or first)+1)
 
 # %% ../nbs/05_measure.ipynb #guard

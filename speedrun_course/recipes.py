@@ -9,7 +9,7 @@ __all__ = ['PLACES', 'NUMBERS', 'TRACKS', 'TARGET', 'nanogpt', 'baseline', 'DEFA
 
 # %% ../nbs/04_recipes.ipynb #imports
 import difflib, hashlib, json
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import MISSING, dataclass, field, fields, replace
 from functools import partial
 from typing import Callable, Mapping
 from .baseline import *
@@ -132,6 +132,14 @@ def check(r):
     "A filled-in recipe, or one line saying which of its numbers cannot be"
     for k in ('vocab', 'layers', 'heads', 'width', 'seq', 'rows', 'steps'):
         if getattr(r, k) < 1: raise BadInput(f'{k}={getattr(r, k)}: must be at least 1')
+    if len(r.betas) != 2 or not all(0 <= b < 1 for b in r.betas):
+        raise BadInput(f'betas={show(r.betas)}: write two numbers from 0 up to 1, as in .9+.95')
+    if not (0 <= r.warmup <= 1 and 0 <= r.floor <= 1
+            and r.eps > 0 and r.clip >= 0 and r.evals >= 0):
+        raise BadInput(f'warmup={r.warmup}, floor={r.floor}, eps={r.eps}, clip={r.clip}, '
+                       f'evals={r.evals}: shares lie in 0..1, eps above 0, the others not below 0')
+    if r.precision not in ('fp32', 'bf16'):
+        raise BadInput(f'precision={r.precision}: there are fp32 and bf16')
     if r.width % r.heads:
         raise BadInput(f'width={r.width} does not divide into heads={r.heads}; '
                        'change one with --set')
@@ -200,6 +208,8 @@ def override(r, *assignments): # 'name=value' each
         if name not in NUMBERS:
             raise BadInput(f'--set {text}: no number is called {name!r}{nearest(name, NUMBERS)}')
         old = getattr(r, name)
+        if key and not isinstance(old, Mapping):
+            raise BadInput(f'--set {text}: {name} is one number; write {name}=value')
         if isinstance(old, Mapping) and key not in old:
             raise BadInput(f'--set {text}: write {name}.key=value '
                            f'with one of the keys {", ".join(old)}')
@@ -230,12 +240,15 @@ def default() -> Recipe:
 def digest(r) -> str:
     "A short name for exactly these parts and numbers; what is left neutral does not count"
     assert r.track, 'a digest belongs to one track: on(track) first'
-    values = {f.name: exactly(getattr(r, f.name)) for f in (*fields(Places), *fields(Numbers))
-              if getattr(r, f.name) != f.default}
+    about = 'name', 'about', 'parent', 'history', 'track', *TRACKS
+    neutral = lambda f: f.default if f.default is not MISSING else f.default_factory()
+    values = {f.name: exactly(getattr(r, f.name)) for f in fields(r)
+              if f.name not in about and getattr(r, f.name) != neutral(f)}
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
 
 def exactly(value):
     "A part or number for a digest: numbers keep all their digits"
     if isinstance(value, Mapping): return {k: exactly(v) for k, v in value.items()}
     if isinstance(value, tuple): return [exactly(v) for v in value]
+    if isinstance(value, part): return [value.func.__name__, exactly(value.keywords)]
     return value if isinstance(value, (int, float, str)) else show(value)

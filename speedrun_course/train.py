@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 import numpy as np, torch
 from .baseline import GPT
-from .data import TARGETS, BadInput, command, corpus
+from .data import VAL_TOKENS, BadInput, command, corpus
 from .loop import Bar, Race, follow, log_line, sample, team
 from .measure import PACKAGE, commit, machine, meets, report, save, seeds, summary
 from .recipes import (DEFAULT, TARGET, TRACKS, default, differences, override,
@@ -32,8 +32,10 @@ def load_checkpoint(path):
     "A checkpoint's model, its filled-in recipe and its vocabulary"
     try: held = torch.load(path, map_location='cpu', weights_only=True)
     except FileNotFoundError: raise BadInput(f'{path}: no such file')
-    except Exception as e:
+    except Exception as e: # torch raises many kinds, none of which a reader can do more about
         raise BadInput(f'{path}: not a checkpoint that can be read ({type(e).__name__})')
+    if not isinstance(held, dict) or 'record' not in held:
+        raise BadInput(f'{path}: a checkpoint, but not one of this program')
     r = replace(record(held['record']).on(held['track']), **held['changed'])
     model = GPT(r)
     model.load_state_dict(held['model'])
@@ -53,7 +55,7 @@ def start(r, data, seed:int, out:Path, **how): # -> the race
     "Make the folder and the race, or say why not before anything is trained"
     race = Race(r, data, seed, **how)
     if race.hw.rank: return race
-    if (out/'result.json').exists():
+    if any((out/name).exists() for name in ('result.json', 'model.pt')):
         raise BadInput(f'{out}: already holds a run; name another folder with --out')
     out.mkdir(parents=True, exist_ok=True)
     size = sum(p.numel() for p in race.model.parameters())
@@ -73,21 +75,22 @@ def run(race, out:Path) -> dict: # the result
     "Train, and leave log, result and checkpoint in the folder"
     if race.hw.rank: return report(race, *follow(race))
     bar, lines = Bar(disable=not sys.stderr.isatty()), []
+    def flush():
+        with open(out/'log.txt', 'a') as log: log.write(''.join(lines))
+        lines.clear()
     def show(tick, losses):
         lines.append(log_line(tick) + '\n')
-        if tick.val is not None or tick.step == race.stop:
+        if tick.val is not None:
             bar.write(lines[-1].strip())
-            try:
-                with open(out/'log.txt', 'a') as log: log.write(''.join(lines))
-                lines.clear()
-            except OSError as e:
-                bar.write(f'{out}/log.txt: {e.strerror}; make room, it is tried again')
+            try: flush()
+            except OSError as e: bar.write(f'{out}/log.txt: {e.strerror}; it is tried again later')
         bar(tick, losses)
     try: losses, vals = follow(race, show)
     except KeyboardInterrupt:
         save_checkpoint(race, out/'model.pt')
         raise KeyboardInterrupt(f'interrupted after {race.done} of {race.r.steps} steps; '
                                 f'the weights are in {out}/model.pt')
+    finally: flush()
     save_checkpoint(race, out/'model.pt')
     result = report(race, losses, vals, record(race.r.name).on(race.r.track))
     save(result, out/'result.json')
@@ -98,7 +101,7 @@ def tell(race, result, out, target=None):
     "Say how a run ended, where its files are, and what its model has to say"
     final = result['final']
     time = f"{result['wall']:.1f} s of training ({result['cpu']:.1f} CPU-seconds)"
-    if final is None: print(f"stopped after {race.done} of {race.r.steps} steps, {time}")
+    if final is None: print(f"ended after {race.done} of {race.r.steps} steps, {time}")
     elif target is None: print(f"validation loss {final:.4f} after {race.done} steps, {time}")
     else:
         verdict = 'reached' if final <= target else 'NOT reached'
@@ -163,7 +166,7 @@ def choose(a): # parsed options -> filled-in recipe, corpus, target
     r = override(r, *([f'steps={a.steps}'] if a.steps is not None else []), *a.set)
     data = corpus(a.track, a.data)
     if data.vocab and a.data: r = replace(r, vocab=data.vocab)
-    own = a.data and a.track == 'pocket' or len(data.val)-1 < TARGETS[a.track]
+    own = a.data and a.track == 'pocket' or len(data.val)-1 < VAL_TOKENS[a.track]
     return r, data, None if own else TARGET[a.track]       # another text has no target
 
 # %% ../nbs/15_train.ipynb #main
@@ -188,7 +191,7 @@ def main(argv=None):
 def tell_all(finals, target, track):
     "Say what several seeds have in common, and what else this machine could do"
     if len(finals) > 1 and None not in finals:
-        test = f', p {meets(finals, target):.2g} that the mean misses {target}' if target else ''
+        test = f', p {meets(finals, target):.2g} (t-test: mean below {target})' if target else ''
         print(f'{len(finals)} seeds: mean {np.mean(finals):.4f}, '
               f'sd {np.std(finals, ddof=1):.4f}{test}')
     if torch.cuda.is_available() and track == 'pocket':
