@@ -89,7 +89,7 @@ def job(r, base, seed, kind, folder, threads, show) -> dict:
     race = Race(r, corpus(r.track, tuning=kind == 'tuning'), seed)
     result = report(race, *follow(race, bar), base)
     save(result, path)
-    return result
+    return json.loads(path.read_text())
 
 def collect(r:Recipe, seeds, *assignments, # numbers to override, 'name=value' each
             track='pocket', kind='official', folder=None,
