@@ -253,4 +253,5 @@ d = { 'settings': { 'branch': 'main',
                                        'speedrun_course.train.save_checkpoint': ('train.html#save_checkpoint', 'speedrun_course/train.py'),
                                        'speedrun_course.train.start': ('train.html#start', 'speedrun_course/train.py'),
                                        'speedrun_course.train.tell': ('train.html#tell', 'speedrun_course/train.py'),
-                                       'speedrun_course.train.tell_all': ('train.html#tell_all', 'speedrun_course/train.py')}}}
+                                       'speedrun_course.train.tell_all': ('train.html#tell_all', 'speedrun_course/train.py'),
+                                       'speedrun_course.train.writing': ('train.html#writing', 'speedrun_course/train.py')}}}

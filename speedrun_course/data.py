@@ -155,11 +155,12 @@ def rows_of(spans,    # (seq+1,) token ids each
             vocab:int # ids must lie below
            ):
     "Stack spans of tokens into inputs and their targets, both (rows, seq) int64"
-    spans = torch.from_numpy(np.stack(spans).astype(np.int64))
-    if (top := spans.max()) >= vocab:
-        raise BadInput(f'token id {top} is outside the vocabulary of {vocab}: these shards were '
-                       'made by another tokenizer; name others with --data')
-    return spans[:, :-1], spans[:, 1:]
+    ids = torch.from_numpy(np.stack(spans).astype(np.int64))
+    if (top := ids.max()) >= vocab:
+        file = getattr(spans[ids.max(1).values.argmax()], 'filename', None) # shards are mapped
+        raise BadInput(f"{file or 'tokens'}: token id {top} is outside the vocabulary of {vocab}; "
+                       'another tokenizer made this; name other shards with --data')
+    return ids[:, :-1], ids[:, 1:]
 
 # %% ../nbs/01_data.ipynb #in-order
 class InOrder:

@@ -141,7 +141,7 @@ def fetch_shard(shard:Remote, bar, stop):
 # %% ../nbs/91_fineweb.ipynb #fineweb-fetch-all
 def fetch_all(paths, workers):
     "Fetch shards side by side under one progress bar; an interrupt or an error stops all of them"
-    from tqdm.auto import tqdm
+    from tqdm import tqdm
     stop = threading.Event()
     with ThreadPoolExecutor(workers) as pool:
         try:

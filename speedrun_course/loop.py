@@ -227,11 +227,11 @@ def follow(race, show:Callable=lambda tick, losses: None
 class Bar:
     "A tqdm bar with time, loss and the latest validation loss"
     def __init__(self, **how):
-        from tqdm.auto import tqdm
+        from tqdm import tqdm
         self.make = lambda n: tqdm(total=n, unit='step', leave=False, mininterval=.5, **how)
         self.bar, self.val = None, ''
     def write(self, line): # above the bar
-        from tqdm.auto import tqdm
+        from tqdm import tqdm
         tqdm.write(line)
     def __call__(self, tick, losses):
         if self.bar is None: self.bar = self.make(tick.stop)
