@@ -45,20 +45,25 @@ def by_role(model) -> dict: # role -> list of parameters, each parameter once
 
 # %% ../nbs/03_loop.ipynb #adamw
 class AdamW:
-    "AdamW for every parameter; averages, clips, applies and clears the gradients"
+    "AdamW for the parameters of its roles; averages, clips, applies and clears all gradients"
+    roles = 'embed', 'head', 'matrix', 'scalar'
     def __init__(self, model, r):
         self.params, self.clip = list(model.parameters()), r.clip
-        groups = [dict(params=ps, lr=r.rates['all'], base=r.rates['all'],
+        rate = lambda role: r.rates.get(role, r.rates['all'])
+        groups = [dict(params=ps, lr=rate(role), base=rate(role),
                        weight_decay=0. if role == 'scalar' else r.decay)
-                  for role, ps in by_role(model).items()]
+                  for role, ps in by_role(model).items() if role in self.roles]
         self.opt = torch.optim.AdamW(groups, betas=r.betas, eps=r.eps, fused=True)
 
     def step(self, now):
         average([p.grad for p in self.params if p.grad is not None])
         if self.clip: torch.nn.utils.clip_grad_norm_(self.params, self.clip)
+        self.update(now)
+        for p in self.params: p.grad = None
+
+    def update(self, now):
         for g in self.opt.param_groups: g['lr'] = g['base']*now.lr
         self.opt.step()
-        self.opt.zero_grad(set_to_none=True)
 
     def state_dict(self): return self.opt.state_dict()
     def load_state_dict(self, state): self.opt.load_state_dict(state)

@@ -4,11 +4,12 @@
 
 # %% auto #0
 __all__ = ['PACKAGE', 'RESULTS', 'machine', 'commit', 'report', 'save', 'load', 'job', 'collect', 'run_jobs', 'trial',
-           'Difference', 'paired', 'welch', 'difference', 'meets', 'steps_to_target', 'log_between', 'dials', 'setting',
-           'tune', 'trials', 'summarize', 'summary', 'ladder', 'audit', 'replay', 'main', 'parser', 'seeds']
+           'Difference', 'paired', 'welch', 'difference', 'meets', 'effects', 'steps_to_target', 'bench', 'ratios',
+           'log_between', 'between', 'dials', 'setting', 'tune', 'trials', 'summarize', 'summary', 'ladder', 'audit',
+           'replay', 'main', 'parser', 'seeds']
 
 # %% ../nbs/05_measure.ipynb #imports
-import argparse, json, math, os, platform, subprocess, sys
+import argparse, json, math, os, platform, subprocess, sys, tempfile, time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -80,9 +81,6 @@ def load(record:str='*',      # its name
 def job(r, base, seed, kind, folder, threads, show) -> dict:
     "One run for the results folder; a run that is already there is read, not repeated"
     path = Path(folder)/kind/r.name/f'{r.track}-{digest(r)}-s{seed}.json'
-    trial = Path(folder)/'trials'/path.relative_to(Path(folder)/kind)
-    if kind == 'official' and trial.exists():              # the search for steps came by already
-        path.parent.mkdir(parents=True, exist_ok=True); trial.replace(path)
     if path.exists(): return json.loads(path.read_text())
     if threads: torch.set_num_threads(threads)
     bar = Bar(desc=f'{r.name} seed {seed}') if show else lambda *_: None
@@ -155,6 +153,27 @@ def meets(losses, # final losses of independent seeds
     from scipy import stats
     return float(stats.ttest_1samp(losses, target, alternative='less').pvalue)
 
+# %% ../nbs/05_measure.ipynb #effects
+def effects(base:list,     # results of a record
+            variants:dict, # label -> results of the record with one thing changed
+            ax=None) -> dict: # label -> Difference
+    "Draw what each change does to the final loss, paired by seed: intervals, and a dot a seed"
+    import matplotlib.pyplot as plt
+    from speedrun_course.plots import COLORS, GREY
+    found = {label: paired(base, runs) for label, runs in variants.items()}
+    ax = ax or plt.subplots(figsize=(7, .9+.35*len(found)))[1]
+    own = {x['seed']: x['final'] for x in base}
+    for i, (label, d) in enumerate(found.items()):
+        color = GREY if d.low < 0 < d.high else COLORS[d.mean > 0]
+        ax.plot([d.low, d.high], [i, i], color=color, lw=3, solid_capstyle='butt')
+        ax.plot(d.mean, i, 'o', color=color)
+        dots = [x['final']-own[x['seed']] for x in variants[label] if x['seed'] in own]
+        ax.plot(dots, [i+.25]*len(dots), '.', color=color, ms=4)
+    ax.axvline(0, color='#334155', lw=1)
+    ax.set(yticks=range(len(found)), yticklabels=list(found), ylim=(len(found)-.4, -.6),
+           xlabel='change of the final loss (nats); right of the line is worse')
+    return found
+
 # %% ../nbs/05_measure.ipynb #steps-to-target
 def steps_to_target(r:Recipe, start:int, seeds=range(100, 110), track='pocket', alpha=.01,
                     say=print, **how) -> int:
@@ -175,29 +194,63 @@ def steps_to_target(r:Recipe, start:int, seeds=range(100, 110), track='pocket', 
         while not passes(k := k+1): pass
     return round(start*1.05**k)
 
+# %% ../nbs/05_measure.ipynb #bench
+def bench(names, # two records or more
+          rounds:int=3, *assignments, folder=None, say=print) -> list[dict]:
+    "Race records against each other, interleaved, each a program of its own with one validation"
+    said, runs = Path(folder or RESULTS)/'bench'/'-'.join(names), []
+    for i in range(rounds):
+        for name in names[::1 - 2*(i % 2)]: # there and back
+            with tempfile.TemporaryDirectory() as tmp:
+                options = [x for a in ('evals=1', *assignments) for x in ('--set', a)]
+                command = [sys.executable, '-m', 'speedrun_course.train', name, *options,
+                           '--seed', str(100+i), '--out', tmp + '/run']
+                start = time.perf_counter()
+                subprocess.run(command, check=True, capture_output=True)
+                whole = time.perf_counter() - start
+                result = json.loads(Path(f'{tmp}/run/result.json').read_text())
+            runs.append({**result, 'round': i, 'process': round(whole, 2)})
+            save(runs[-1], said/f'{i}-{name}.json')
+            say(f"{name} seed {100+i}: {result['wall']:.1f} s of training, {whole:.1f} s in all")
+    return runs
+
+def ratios(runs, slow:str, fast:str, what='wall') -> np.ndarray: # one a round
+    "How many times faster one record was than another in each round of a bench"
+    of = lambda name: np.array([x[what] for x in sorted(runs, key=lambda x: x['round'])
+                                if x['record'] == name])
+    return of(slow)/of(fast)
+
 # %% ../nbs/05_measure.ipynb #dials
 def log_between(low, high):
     "A dial that turns evenly in the logarithm, to two digits"
     return lambda u: float(f'{low*(high/low)**u:.2g}')
 
+def between(low, high):
+    "A dial that turns evenly, to two decimals"
+    return lambda u: round(low + (high-low)*u, 2)
+
 def dials(r) -> dict: # number -> (0..1 -> value)
     "What tuning may turn in a recipe, each within a range around what is usual or what it is"
     turn = dict(rows=lambda u: (12, 16, 24, 32, 48, 64)[min(5, int(6*u))],
-                decay=log_between(.01, .5), warmup=log_between(.01, .2),
-                floor=lambda u: round(.2*u, 2))
-    rates = {f'rates.{k}': log_between(v/3, v*3) for k, v in r.rates.items()}
-    return {**turn, **rates, 'beta1': lambda u: round(.8+.15*u, 2),
-            'beta2': lambda u: round(1-log_between(.005, .1)(u), 3)}
+                decay=log_between(.01, .5), warmup=log_between(.01, .2), floor=between(0, .2))
+    turn |= {f'rates.{k}': log_between(v/3, v*3) for k, v in r.rates.items()}
+    turn |= dict(beta1=between(.8, .95), beta2=lambda u: round(1-log_between(.005, .1)(u), 3),
+                 cooldown=between(.2, .9), momentum=between(.8, .97))
+    # what a recipe has none of stays so
+    return {k: dial for k, dial in turn.items() if getattr(r, k, True)}
 
-def setting(r, u) -> list: # assignments for override()
-    "A point of the unit cube as numbers of the recipe, at the same number of training tokens"
+def setting(r, u, fixed=0.) -> list: # assignments for override()
+    "A point of the unit cube as numbers of the recipe, at the same cost of training"
     got = {k: dial(x) for (k, dial), x in zip(dials(r).items(), u)}
     betas = got.pop('beta1'), got.pop('beta2')
+    steps = round(r.steps*(r.rows+fixed)/(got['rows']+fixed))
     return [f'{k}={v}' for k, v in got.items()] + [
-        f'betas={betas[0]}+{betas[1]}', f"steps={round(r.steps*r.rows/got['rows'])}", 'evals=1']
+        f'betas={betas[0]}+{betas[1]}', f'steps={steps}', 'evals=1']
 
 # %% ../nbs/05_measure.ipynb #tune
-def tune(r:Recipe, budget:int=24, track='pocket', say=print, **how) -> dict: # the best result
+def tune(r:Recipe, budget:int=24, track='pocket', say=print,
+         fixed:float=0., # what a step costs beside its rows, in rows
+         **how) -> dict: # the best result
     """Search a record's numbers on the tuning split:
     two thirds of the runs anywhere (Sobol), the rest closing in on the best"""
     from scipy.stats import qmc
@@ -212,15 +265,16 @@ def tune(r:Recipe, budget:int=24, track='pocket', say=print, **how) -> dict: # t
             now = points[done:done + math.ceil((budget-explore)/2)]
             best = min(tried, key=lambda t: t[0])[1]
             now = np.clip(best + (now - .5)*.3, 0, 1)
-        for u, result in zip(now, trials(bound, r, now, track, **how)):
+        settings = [setting(bound, u, fixed) for u in now]
+        for u, s, result in zip(now, settings, trials(bound, settings, track, **how)):
             tried.append((result['final'], u, result))
-            say(f"{len(tried):3d} {result['final']:.4f}  {' '.join(setting(bound, u))}")
+            say(f"{len(tried):3d} {result['final']:.4f}  {' '.join(s)}")
     return min(tried, key=lambda t: t[0])[2]
 
-def trials(bound, r, points, track, folder=None, workers=1, seed=0) -> list[dict]:
-    "Tuning runs, one a point"
-    jobs = [(override(bound, *setting(bound, u)), bound, seed, 'tuning', str(folder or RESULTS),
-             workers > 1 and 1, False) for u in points]
+def trials(bound, settings, track, folder=None, workers=1, seed=0) -> list[dict]:
+    "Tuning runs, one a setting"
+    jobs = [(override(bound, *s), bound, seed, 'tuning', str(folder or RESULTS),
+             workers > 1 and 1, False) for s in settings]
     return run_jobs(jobs, workers)
 
 # %% ../nbs/05_measure.ipynb #summary
@@ -271,12 +325,15 @@ def audit(folder=None) -> list[str]: # complaints
     """Are the results those of the recipes as they stand, is the target what defines it,
     is the summary what the results say?"""
     runs = load(kind='default', folder=folder)
-    found = [*load(folder=folder), *runs]
+    raced = [{**json.loads(f.read_text()), 'steps': None}
+             for f in (Path(folder or RESULTS)/'bench').glob('*/*.json')]
+    found = [*load(folder=folder), *runs, *raced]
     def current(x): # the recipe that such a result should come from
         r = records().get(x['record'])
         return r and digest(default() if x in runs else r.on(x['track']))
-    bad = [f"{x['record']} seed {x['seed']}: made by recipe {x['digest']}, which no record "
-           'is any more; measure it again' for x in found if current(x) != x['digest']]
+    made = lambda x: x['base' if x in raced else 'digest']  # a bench overrides evals
+    bad = [f"{x['record']} seed {x['seed']}: made by recipe {made(x)}, which no record "
+           'is any more; measure it again' for x in found if current(x) != made(x)]
     summed = summarize(folder)
     if 'nanogpt' not in summed:
         return [*bad, 'no official results of nanogpt, which define the target']
@@ -319,7 +376,9 @@ def main(argv=None):
         for x in collect(r, a.seeds, *a.set, track=a.track, kind=a.kind, workers=a.workers,
                          show=a.workers == 1):
             print(f"{r.name} seed {x['seed']}: {x['final']:.4f}  {x['cpu']:.1f} CPU-s")
-    elif a.command == 'tune': print(tune(r, a.budget, a.track, workers=a.workers)['changed'])
+    elif a.command == 'tune':
+        print(tune(r, a.budget, a.track, fixed=a.fixed, workers=a.workers)['changed'])
+    elif a.command == 'bench': bench([r.name, *(record(n).name for n in a.against)], a.rounds)
     elif a.command == 'steps':
         print(steps_to_target(r, a.start, a.seeds, a.track, workers=a.workers))
 
@@ -344,10 +403,16 @@ def parser():
                    help='override a number')
     a = verbs.add_parser('tune', parents=[common, work], help='search numbers on the tuning split')
     a.add_argument('--budget', type=int, default=24, help='runs (default %(default)s)')
+    a.add_argument('--fixed', type=float, default=0., metavar='ROWS',
+                   help='what a step costs beside its rows, in rows (default %(default)s)')
     a = verbs.add_parser('steps', parents=[common, work],
                          help='count the steps that a record needs to the target')
     a.add_argument('--start', type=int, required=True, help='where to start looking')
     a.add_argument('--seeds', **several, default=range(100, 110), help='(default 100-109)')
+    a = verbs.add_parser('bench', parents=[common],
+                         help='race a record against others, interleaved, as whole programs')
+    a.add_argument('against', nargs='+', metavar='OTHER')
+    a.add_argument('--rounds', type=int, default=3, help='(default %(default)s)')
     a = verbs.add_parser('replay', parents=[common],
                          help='run the first steps again and compare with the result on file')
     a.add_argument('--steps', type=int, default=20, help='(default %(default)s)')

@@ -16,8 +16,8 @@ from .baseline import GPT
 from .data import VAL_TOKENS, BadInput, command, corpus
 from .loop import Bar, Race, follow, log_line, sample, team
 from .measure import PACKAGE, commit, machine, meets, report, save, seeds, summary
-from .recipes import (DEFAULT, TARGET, TRACKS, default, differences, override,
-                                     record, records)
+from .recipes import (DEFAULT, TARGET, TRACKS, Recipe, default, differences,
+                                     override, record, records)
 
 # %% ../nbs/15_train.ipynb #checkpoint
 def save_checkpoint(race, path):
