@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['PACKAGE', 'RESULTS', 'machine', 'commit', 'report', 'save', 'load', 'job', 'collect', 'run_jobs', 'trial',
            'Difference', 'paired', 'welch', 'difference', 'meets', 'effects', 'steps_to_target', 'bench', 'ratios',
-           'log_between', 'between', 'dials', 'setting', 'tune', 'trials', 'summarize', 'summary', 'ladder', 'audit',
-           'replay', 'main', 'parser', 'seeds']
+           'log_between', 'between', 'dials', 'setting', 'tune', 'trials', 'summarize', 'summary', 'standings',
+           'ladder', 'stale', 'audit', 'replay', 'main', 'parser', 'add_work', 'seeds']
 
 # %% ../nbs/05_measure.ipynb #imports
 import argparse, json, math, os, platform, subprocess, sys, tempfile, time
@@ -299,13 +299,22 @@ def summary() -> dict:
     file = PACKAGE/'summary.json'
     return json.loads(file.read_text()) if file.exists() else {}
 
+# %% ../nbs/05_measure.ipynb #standings
+def standings(*names) -> str: # records; by default all that were measured
+    "What was measured of each record, a line each"
+    facts = summary()
+    return '\n'.join(
+        f"{name:9s}{x['seeds']:3d} seeds {x['steps']:5d} steps  {x['mean']:.4f} ± {x['sd']:.4f}  "
+        f"p {x['p']:.0e}  {x['cpu']:6.1f} ± {x['cpu_sd']:.1f} CPU-s  {x['threads']} threads"
+        for name, x in facts.items() if name in (names or facts))
+
 # %% ../nbs/05_measure.ipynb #ladder
 def ladder(names=None, # records; by default all that were measured
            facts:dict=None): # record -> summary
     """Steps, CPU-seconds and wall-seconds that each record needs to the target,
     with the spread over seeds"""
     import matplotlib.pyplot as plt
-    from speedrun_course.plots import COLORS
+    from speedrun_course.plots import color_of
     facts = facts or summary()
     names = names or [n for n in records() if n in facts]
     fig, axes = plt.subplots(1, 3, figsize=(9, .9+.4*len(names)), sharey=True)
@@ -313,27 +322,27 @@ def ladder(names=None, # records; by default all that were measured
     for ax, (key, title) in zip(axes, shown.items()):
         values = [facts[n][key] for n in names]
         spread = [facts[n].get(f'{key}_sd', 0) for n in names]
-        colors = [COLORS[i % len(COLORS)] for i in range(len(names))]
-        bars = ax.barh(names, values, xerr=spread, color=colors, height=.6)
+        bars = ax.barh(names, values, xerr=spread, color=[color_of(n) for n in names], height=.6)
         ax.bar_label(bars, [f'{v:,.0f}' for v in values], padding=4, fontsize=9)
         ax.set(title=title, xlim=(0, max(values)*1.2)); ax.grid(axis='y')
     axes[0].invert_yaxis(); fig.tight_layout()
     return fig
 
 # %% ../nbs/05_measure.ipynb #audit
+def stale(folder=None) -> list[str]: # complaints
+    "Results whose recipe no record is any more"
+    made = dict(official='digest', default='digest', bench='base') # a bench overrides evals
+    def current(kind, x): # the recipe that such a result should come from
+        r = records().get(x['record'])
+        return r and digest(default() if kind == 'default' else r.on(x['track']))
+    return [f"{x['record']} seed {x['seed']}: made by recipe {x[key]}, which no record is any more; "
+            'measure it again' for kind, key in made.items() for x in load(kind=kind, folder=folder)
+            if current(kind, x) != x[key]]
+
 def audit(folder=None) -> list[str]: # complaints
     """Are the results those of the recipes as they stand, is the target what defines it,
     is the summary what the results say?"""
-    runs = load(kind='default', folder=folder)
-    raced = [{**json.loads(f.read_text()), 'steps': None}
-             for f in (Path(folder or RESULTS)/'bench').glob('*/*.json')]
-    found = [*load(folder=folder), *runs, *raced]
-    def current(x): # the recipe that such a result should come from
-        r = records().get(x['record'])
-        return r and digest(default() if x in runs else r.on(x['track']))
-    made = lambda x: x['base' if x in raced else 'digest']  # a bench overrides evals
-    bad = [f"{x['record']} seed {x['seed']}: made by recipe {made(x)}, which no record "
-           'is any more; measure it again' for x in found if current(x) != made(x)]
+    bad = stale(folder)
     summed = summarize(folder)
     if 'nanogpt' not in summed:
         return [*bad, 'no official results of nanogpt, which define the target']
@@ -389,8 +398,24 @@ def parser():
                                 description='Run records for results/, tune them, count their '
                                 'steps to the target, check what is there.')
     verbs = p.add_subparsers(dest='command', required=True)
-    common, work = argparse.ArgumentParser(add_help=False), argparse.ArgumentParser(add_help=False)
+    common = argparse.ArgumentParser(add_help=False)
     common.add_argument('record', metavar='RECORD')
+    add_work(verbs, common)
+    a = verbs.add_parser('bench', parents=[common],
+                         help='race a record against others, interleaved, as whole programs')
+    a.add_argument('against', nargs='+', metavar='OTHER')
+    a.add_argument('--rounds', type=int, default=3, help='(default %(default)s)')
+    a = verbs.add_parser('replay', parents=[common],
+                         help='run the first steps again and compare with the result on file')
+    a.add_argument('--steps', type=int, default=20, help='(default %(default)s)')
+    verbs.add_parser('check', help='are the results those of the recipes?')
+    verbs.add_parser('summary', help='write the summary that ships with the package')
+    return p
+
+# %% ../nbs/05_measure.ipynb #add-work
+def add_work(verbs, common):
+    "The commands that train for hours: run, tune, steps"
+    work = argparse.ArgumentParser(add_help=False)
     work.add_argument('--track', choices=TRACKS, default='pocket', help='(default %(default)s)')
     work.add_argument('--workers', type=int, default=1, help='runs at once, one thread each '
                                                 '(default %(default)s: one run, all threads)')
@@ -409,16 +434,6 @@ def parser():
                          help='count the steps that a record needs to the target')
     a.add_argument('--start', type=int, required=True, help='where to start looking')
     a.add_argument('--seeds', **several, default=range(100, 110), help='(default 100-109)')
-    a = verbs.add_parser('bench', parents=[common],
-                         help='race a record against others, interleaved, as whole programs')
-    a.add_argument('against', nargs='+', metavar='OTHER')
-    a.add_argument('--rounds', type=int, default=3, help='(default %(default)s)')
-    a = verbs.add_parser('replay', parents=[common],
-                         help='run the first steps again and compare with the result on file')
-    a.add_argument('--steps', type=int, default=20, help='(default %(default)s)')
-    verbs.add_parser('check', help='are the results those of the recipes?')
-    verbs.add_parser('summary', help='write the summary that ships with the package')
-    return p
 
 # %% ../nbs/05_measure.ipynb #seeds
 def seeds(text:str) -> range:
