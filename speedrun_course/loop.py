@@ -80,7 +80,7 @@ def cosine(r, step:int) -> Now:
 # %% ../nbs/03_loop.ipynb #evaluate
 @torch.no_grad()
 def evaluate(model, r, corpus, now:Now=None,
-             tokens:int=16_384, # how many in one forward: memory and speed, not the result
+             tokens:int=4_096, # how many in one forward: memory and speed, not the result
              rank:int=0, world:int=1 # each of several processes scores its share of the rows
             ) -> float: # nats per token
     "Mean loss over every validation target, in full precision"
@@ -114,6 +114,7 @@ class Hardware:
     attend: Callable = attend    # attention's back end
     autocast: torch.dtype = None # lower precision for matrix products, or None
     compile: bool = False
+    chunk: int = 4_096           # tokens in one forward of validation
     rank: int = 0                # which of `world` processes this is
     world: int = 1
     def sync(self):
@@ -124,7 +125,7 @@ def hardware(r) -> Hardware:
     cuda, team = torch.cuda.is_available(), dist.is_initialized()
     bf16 = r.precision == 'bf16' and (not cuda or torch.cuda.is_bf16_supported())
     return Hardware('cuda' if cuda else 'cpu', autocast=torch.bfloat16 if bf16 else None,
-                    compile=cuda and r.precision == 'bf16',
+                    compile=cuda and r.precision == 'bf16', chunk=65_536 if cuda else 4_096,
                     rank=dist.get_rank() if team else 0, world=dist.get_world_size() if team else 1)
 
 # %% ../nbs/03_loop.ipynb #checks
@@ -211,7 +212,7 @@ def ticks(race):
         with watch: loss = race.step()
         val = None
         if race.done in evals:
-            val = evaluate(race.forward, r, race.corpus, race.now, rank=hw.rank, world=hw.world)
+            val = evaluate(race.forward, r, race.corpus, race.now, hw.chunk, hw.rank, hw.world)
         yield Tick(race.done, r.steps, race.stop, loss, val, watch.wall, watch.cpu)
 
 # %% ../nbs/03_loop.ipynb #follow
@@ -264,7 +265,7 @@ class Live:
         self.last = time.perf_counter()
 
 # %% ../nbs/03_loop.ipynb #sample
-@torch.no_grad()
+@torch.inference_mode()
 def sample(model, r, chars:str, prompt:str='\n', n:int=300, temperature:float=.8,
            seed:int=0) -> str:
     "Text from the model, a character at a time, seeing at most the last `seq` of them"
