@@ -328,7 +328,7 @@ def ladder(names=None, # records; by default all that were measured
     axes[0].invert_yaxis(); fig.tight_layout()
     return fig
 
-# %% ../nbs/05_measure.ipynb #audit
+# %% ../nbs/05_measure.ipynb #stale
 def stale(folder=None) -> list[str]: # complaints
     "Results whose recipe no record is any more"
     made = dict(official='digest', default='digest', bench='base') # a bench overrides evals
@@ -339,6 +339,7 @@ def stale(folder=None) -> list[str]: # complaints
             'measure it again' for kind, key in made.items() for x in load(kind=kind, folder=folder)
             if current(kind, x) != x[key]]
 
+# %% ../nbs/05_measure.ipynb #audit
 def audit(folder=None) -> list[str]: # complaints
     """Are the results those of the recipes as they stand, is the target what defines it,
     is the summary what the results say?"""
