@@ -127,13 +127,13 @@ def tell(race, result, out, target=None):
 # %% ../nbs/15_train.ipynb #list
 def list_records() -> str:
     "All records with what was measured of them on the pocket track"
-    rows = [f"{'record':12}{'official':>9}{'steps':>7}{'loss':>15}{'CPU-s':>8}  what it does"]
+    rows = [f"{'record':12}{'official':>9}{'steps':>7}{'loss':>17}{'CPU-s':>8}  what it does"]
     for name, r in records().items():
         x = summary().get(name)
-        measured = f"{'not measured':>15}{'':8}"
+        measured = f"{'not measured':>17}{'':8}"
         if x: measured = f"{x['mean']:.4f} ± {x['sd']:.4f}{x['cpu']:8.1f}"
         rows.append(f"{name:12}{','.join(map(str, r.history)) or '-':>9}{r.pocket['steps']:7d}"
-                    f"{measured:>23}  {r.about}")
+                    f"{measured:>25}  {r.about}")
     return '\n'.join([*rows, 'pocket track; loss is mean ± sd over seeds, '
                              f"the target is {TARGET['pocket']}"])
 
