@@ -9,7 +9,7 @@ __all__ = ['PACKAGE', 'RESULTS', 'machine', 'commit', 'report', 'save', 'load', 
            'ladder', 'stale', 'audit', 'replay', 'main', 'parser', 'add_work', 'seeds']
 
 # %% ../nbs/05_measure.ipynb #imports
-import argparse, json, math, os, platform, subprocess, sys, tempfile, time
+import argparse, json, math, os, platform, shutil, subprocess, sys, tempfile, time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -198,7 +198,7 @@ def steps_to_target(r:Recipe, start:int, seeds=range(100, 110), track='pocket', 
 def bench(names, # two records or more
           rounds:int=3, *assignments, folder=None, say=print) -> list[dict]:
     "Race records against each other, interleaved, each a program of its own with one validation"
-    said, runs = Path(folder or RESULTS)/'bench'/'-'.join(names), []
+    home, runs = Path(folder or RESULTS)/'bench'/'-'.join(names), []
     for i in range(rounds):
         for name in names[::1 - 2*(i % 2)]: # there and back
             with tempfile.TemporaryDirectory() as tmp:
@@ -210,8 +210,9 @@ def bench(names, # two records or more
                 whole = time.perf_counter() - start
                 result = json.loads(Path(f'{tmp}/run/result.json').read_text())
             runs.append({**result, 'round': i, 'process': round(whole, 2)})
-            save(runs[-1], said/f'{i}-{name}.json')
             say(f"{name} seed {100+i}: {result['wall']:.1f} s of training, {whole:.1f} s in all")
+    shutil.rmtree(home, ignore_errors=True)                # rounds of two benches do not mix
+    for x in runs: save(x, home/f"{x['round']}-{x['record']}.json")
     return runs
 
 def ratios(runs, slow:str, fast:str, what='wall') -> np.ndarray: # one a round

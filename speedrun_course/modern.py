@@ -13,7 +13,7 @@ from .rotary import Rotary, rms_norm
 # %% ../nbs/07_modern.ipynb #qknorm
 class QKNorm(nn.Module):
     "Scale each head's queries and keys to RMS 1, then give them their positions (record 5)"
-    def __init__(self, r, i, then=Rotary):
+    def __init__(self, r, i, then=Rotary): # the part that places them
         super().__init__()
         self.then = then(r, i)
     def forward(self, q, k, ctx): # (B, H, T, d) each

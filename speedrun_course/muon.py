@@ -63,7 +63,7 @@ class Muon:
 class MuonAdam(AdamW):
     "Muon for the matrices inside blocks, AdamW for everything else"
     roles = 'embed', 'head', 'scalar'
-    def __init__(self, model, r, **settings): # of Muon
+    def __init__(self, model, r, **settings): # of Muon: scale, orthogonalise
         super().__init__(model, r)
         low = torch.bfloat16 if r.precision == 'bf16' else torch.float32
         self.muon = Muon(by_role(model)['matrix'], r.rates['matrix'], r.decay, dtype=low,

@@ -18,7 +18,7 @@ def geometric(d:int, # width of a head
 # %% ../nbs/06_rotary.ipynb #rotary
 class Rotary(nn.Module):
     "Turn each pair of channels (j, j+d/2) of queries and keys by position × frequency"
-    def __init__(self, r, i, frequencies=geometric):
+    def __init__(self, r, i, frequencies=geometric): # called with the width of a head
         super().__init__()
         self.key = 'rotary', repr(frequencies)             # layers that turn alike share tables
         self.register_buffer('freq', frequencies(r.width//r.heads), persistent=False)
