@@ -78,7 +78,7 @@ class Context:
     start: int = 0               # position of the first token, when continuing a text
     doc: torch.Tensor = None     # (B, T) number of each token's document
     x0: torch.Tensor = None      # (B, T, d) the embedding, before the first block
-    streams: list = field(default_factory=list) # the residual stream before each block, for skips
+    streams: list = field(default_factory=list) # the residual stream after each block, for skips
     memo: dict = field(default_factory=dict)    # private exchange between parts of one technique
 
 # %% ../nbs/02_baseline.ipynb #embed
@@ -199,7 +199,8 @@ class GPT(nn.Module):
     def forward(self, tokens, y=None, now=None, doc=None, start=0
                ): # (B, T) -> (B, T, V) logits, or () loss with targets y (B, T)
         ctx = Context(tokens, self.attend, now, start, doc)
-        return self.head(self.trunk(self.embed(ctx), ctx), ctx, y)
+        ctx.x0 = self.embed(ctx)
+        return self.head(self.trunk(ctx.x0, ctx), ctx, y)
 
 # %% ../nbs/02_baseline.ipynb #init
 def gpt2_init(r, place:str): # 'embed', 'matrix', or 'out' for matrices that write into the stream

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['PACKAGE', 'RESULTS', 'machine', 'commit', 'report', 'save', 'load', 'job', 'collect', 'run_jobs', 'trial',
            'Difference', 'paired', 'welch', 'difference', 'meets', 'effects', 'steps_to_target', 'bench', 'ratios',
-           'log_between', 'between', 'dials', 'setting', 'tune', 'trials', 'summarize', 'summary', 'standings',
+           'log_between', 'between', 'dials', 'setting', 'where', 'tune', 'trials', 'summarize', 'summary', 'standings',
            'ladder', 'stale', 'audit', 'replay', 'main', 'parser', 'add_work', 'seeds']
 
 # %% ../nbs/05_measure.ipynb #imports
@@ -234,9 +234,11 @@ def dials(r) -> dict: # number -> (0..1 -> value)
     "What tuning may turn in a recipe, each within a range around what is usual or what it is"
     turn = dict(rows=lambda u: (12, 16, 24, 32, 48, 64)[min(5, int(6*u))],
                 decay=log_between(.01, .5), warmup=log_between(.01, .2), floor=between(0, .2))
-    turn |= {f'rates.{k}': log_between(v/3, v*3) for k, v in r.rates.items()}
+    turn |= {f'rates.{k}': log_between(v/3, v*3) for k, v in r.rates.items()
+             if k != 'all' or 'embed' not in r.rates}   # the rate of all that have none
     turn |= dict(beta1=between(.8, .95), beta2=lambda u: round(1-log_between(.005, .1)(u), 3),
-                 cooldown=between(.2, .9), momentum=between(.8, .97))
+                 cooldown=between(.2, .9), momentum=between(.8, .97),
+                 momentum_start=between(.4, .9), momentum_warmup=log_between(.05, .8))
     # what a recipe has none of stays so
     return {k: dial for k, dial in turn.items() if getattr(r, k, True)}
 
@@ -248,16 +250,27 @@ def setting(r, u, fixed=0.) -> list: # assignments for override()
     return [f'{k}={v}' for k, v in got.items()] + [
         f'betas={betas[0]}+{betas[1]}', f'steps={steps}', 'evals=1']
 
+def where(r) -> np.ndarray: # of numbers in 0..1
+    "The point of the unit cube that is nearest to a recipe's own numbers"
+    own = vars(r) | dict(zip(('beta1', 'beta2'), r.betas))
+    own |= {f'rates.{k}': v for k, v in r.rates.items()}
+    grid = np.linspace(0, 1, 1001)
+    def middle(k, dial):
+        off = np.abs(np.array([dial(u) for u in grid]) - own[k])
+        return grid[off <= off.min()*(1+1e-9)].mean()      # the middle of all that round to it
+    return np.array([middle(k, dial) for k, dial in dials(r).items()])
+
 # %% ../nbs/05_measure.ipynb #tune
 def tune(r:Recipe, budget:int=24, track='pocket', say=print,
          fixed:float=0., # what a step costs beside its rows, in rows
          **how) -> dict: # the best result
-    """Search a record's numbers on the tuning split:
-    two thirds of the runs anywhere (Sobol), the rest closing in on the best"""
+    """Search a record's numbers on the tuning split: the first run as the recipe stands, up to
+    two thirds anywhere (Sobol), the rest closing in on the best"""
     from scipy.stats import qmc
     bound, tried = r.on(track), []
     n = 32 if budget <= 32 else 2**math.ceil(math.log2(budget))
     points = qmc.Sobol(len(dials(bound)), seed=0).random(n)[:budget]
+    points[0] = where(bound)
     explore = budget*2//3
     while len(tried) < budget:
         done = len(tried)

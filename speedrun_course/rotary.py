@@ -77,7 +77,7 @@ class TokenEmbed(nn.Module):
     "A vector for the token; its position comes in elsewhere"
     def __init__(self, r):
         super().__init__()
-        self.wte = param(r.vocab, r.width, role='embed', init=r.init(r, 'embed'))
+        self.wte = param(r.tokens or r.vocab, r.width, role='embed', init=r.init(r, 'embed'))
     def forward(self, ctx): return F.embedding(ctx.tokens, self.wte)
 
 # %% ../nbs/06_rotary.ipynb #trapezoid
