@@ -36,7 +36,7 @@ def unit_rms(r:int, c:int) -> float:
 class Muon:
     "Nesterov momentum, made orthogonal, for a list of matrices (Jordan; records 3 and 4)"
     def __init__(self, params, # (..., r, c) each
-                 lr:float, # RMS change of a weight per step
+                 lr:float, # RMS change of a weight per step, with unit_rms
                  decay:float=0., scale=unit_rms,
                  orthogonalise=newton_schulz, dtype=torch.float32): # of its products
         self.lr, self.decay, self.scale, self.shapes = lr, decay, scale, {}

@@ -308,7 +308,7 @@ shortcuts = untied.but('shortcuts', 'Bring values and embedding back; cap the lo
 # %% ../nbs/09_shortcuts.ipynb #unet-record
 unet = shortcuts.but('unet', 'Connect mirrored layers; double the rates',
     history=(10, 11), trunk=UNet,
-    pocket=dict(rows=24, steps=125, cooldown=.64, floor=.09, betas=(.91, .949), decay=.027,
+    pocket=dict(rows=24, steps=131, cooldown=.64, floor=.09, betas=(.91, .949), decay=.027,
                 rates=dict(matrix=.074, embed=.14, head=.0065, scalar=.071),
                 momentum=.83, momentum_start=.69, momentum_warmup=.8),
     fineweb=dict(steps=3000, cooldown=900/3000, momentum_warmup=500/3000,
@@ -321,7 +321,7 @@ from .values import *
 values = unet.but('values', 'Mix values from tables into attention',
     history=(14, 15, 16), interpolated=True, embed=part(ValueTables, pattern=mirrored),
     value=part(ValueMix, pattern=mirrored),
-    pocket=dict(steps=119, cooldown=.54, betas=(.89, .927), decay=.016,
+    pocket=dict(steps=131, cooldown=.54, betas=(.89, .927), decay=.016,
                 rates=dict(matrix=.068, embed=.15, head=.0085, scalar=.066),
                 momentum=.82, momentum_start=.64),
     fineweb=dict(steps=2540))
@@ -331,7 +331,10 @@ lean = values.but('lean', 'Keep the outer tables; let half the planes stand, one
     history=(17, 18), interpolated=True, embed=part(ValueTables, pattern=outer),
     value=part(ValueMix, pattern=outer), attn=part(all_but, place=7/12),
     qk=part(QKNorm, then=part(Rotary, frequencies=half_truncated)), cap=part(SoftCap, at=15.),
-    pocket=dict(steps=119), fineweb=dict(tokens=50257, steps=2380))
+    pocket=dict(steps=138, cooldown=.56, floor=.12, betas=(.91, .953), decay=.013,
+                rates=dict(matrix=.056, embed=.12, head=.0068, scalar=.054),
+                momentum=.83, momentum_start=.68),
+    fineweb=dict(tokens=50257, steps=2380))
 
 # %% ../nbs/15_train.ipynb #default
 DEFAULT = 'muon'  # least CPU-seconds to the target

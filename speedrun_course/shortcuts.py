@@ -32,7 +32,7 @@ def untied_init(r, place:str): # 'embed', 'matrix', 'out' or 'head'
 
 # %% ../nbs/09_shortcuts.ipynb #spectral
 def spectral(r:int, c:int) -> float:
-    "Makes an orthogonal r×c matrix map RMS 1 to about RMS 1, where it can (record 8)"
+    "Makes an orthogonal r×c matrix map RMS 1 to RMS 1, on average if it is wide (record 8)"
     return math.sqrt(max(1, r/c))
 
 # %% ../nbs/09_shortcuts.ipynb #value

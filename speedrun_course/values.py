@@ -10,18 +10,18 @@ import torch, torch.nn as nn, torch.nn.functional as F
 from .baseline import Attention, constant, param
 from .modern import QKNorm
 from .rotary import Rotary, half_truncated
-from .shortcuts import NormedEmbed, SoftCap
+from .shortcuts import NormedEmbed, SoftCap, lowered
 
 # %% ../nbs/10_values.ipynb #patterns
-def per_layer(i:int, layers:int) -> int: # number of the table, or None
+def per_layer(i:int, layers:int) -> int|None: # number of the table
     "A table for each layer (record 14)"
     return i
 
-def mirrored(i:int, layers:int) -> int: # number of the table, or None
+def mirrored(i:int, layers:int) -> int|None: # number of the table
     "A table for each pair of mirrored layers (records 15 and 16)"
     return min(i, layers-1-i)
 
-def outer(i:int, layers:int) -> int: # number of the table, or None
+def outer(i:int, layers:int) -> int|None: # number of the table
     "A quarter as many tables as layers, used by the first layers and again by the last (record 17)"
     n = layers//4
     return i if i < n else i-(layers-n) if i >= layers-n else None
@@ -35,7 +35,7 @@ class ValueTables(NormedEmbed):
         self.tables = nn.ParameterList(param(len(self.wte), r.width, role='embed',
                                              init=r.init(r, 'embed')) for _ in used)
     def forward(self, ctx):
-        ctx.memo['values'] = [F.embedding(ctx.tokens, table) for table in self.tables]
+        ctx.memo['values'] = [lowered(F.embedding(ctx.tokens, table)) for table in self.tables]
         return super().forward(ctx)
 
 class ValueMix(nn.Module):
