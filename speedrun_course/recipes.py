@@ -331,7 +331,7 @@ lean = values.but('lean', 'Keep the outer tables; let half the planes stand, one
     history=(17, 18), interpolated=True, embed=part(ValueTables, pattern=outer),
     value=part(ValueMix, pattern=outer), attn=part(all_but, place=7/12),
     qk=part(QKNorm, then=part(Rotary, frequencies=half_truncated)), cap=part(SoftCap, at=15.),
-    pocket=dict(steps=138, cooldown=.56, floor=.12, betas=(.91, .953), decay=.013,
+    pocket=dict(steps=145, cooldown=.56, floor=.12, betas=(.91, .953), decay=.013,
                 rates=dict(matrix=.056, embed=.12, head=.0068, scalar=.054),
                 momentum=.83, momentum_start=.68),
     fineweb=dict(tokens=50257, steps=2380))
