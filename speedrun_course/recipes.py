@@ -337,8 +337,8 @@ lean = values.but('lean', 'Keep the outer tables; let half the planes stand, one
     fineweb=dict(tokens=50257, steps=2380))
 
 # %% ../nbs/15_train.ipynb #default
-DEFAULT = 'muon'  # least CPU-seconds to the target
-SURE_STEPS = 176  # enough steps for 19 of 20 seeds
+DEFAULT = 'unet'  # least CPU-seconds to the target
+SURE_STEPS = 140  # enough steps for 19 of 20 seeds
 
 def default() -> Recipe:
     "What runs when nobody chooses, filled in for the pocket track"
