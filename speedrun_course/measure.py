@@ -285,6 +285,7 @@ def tune(r:Recipe, budget:int=24, track='pocket', say=print,
             say(f"{len(tried):3d} {result['final']:.4f}  {' '.join(s)}")
     return min(tried, key=lambda t: t[0])[2]
 
+# %% ../nbs/05_measure.ipynb #trials
 def trials(bound, settings, track, folder=None, workers=1, seed=0) -> list[dict]:
     "Tuning runs, one a setting"
     jobs = [(override(bound, *s), bound, seed, 'tuning', str(folder or RESULTS),
