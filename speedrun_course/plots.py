@@ -79,7 +79,7 @@ def races(runs:dict, # record -> its results
         ax.plot(at, ys.mean(0), color=own, lw=1.2)
         ax.fill_between(at, ys.min(0), ys.max(0), color=own, alpha=.2, lw=0)
         ax.plot(cpu, final, 'o', color=own, ms=6, mec='white', zorder=5, clip_on=False)
-        ax.annotate(f'{name}\n{len(ys[0]):,} steps', (cpu, final), xytext=(4, 22+26*(i % 3)),
+        ax.annotate(f'{name}\n{len(ys[0]):,} steps', (cpu, final), xytext=(4, 22+26*(i % 5)),
                     textcoords='offset points', ha='center', color=own, weight='bold', fontsize=8,
                     arrowprops=dict(arrowstyle='-', color=own, lw=.8),
                     bbox=dict(boxstyle='square,pad=.15', color='white', alpha=.85))
