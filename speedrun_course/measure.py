@@ -230,6 +230,7 @@ def between(low, high):
     "A dial that turns evenly, to two decimals"
     return lambda u: round(low + (high-low)*u, 2)
 
+# %% ../nbs/05_measure.ipynb #which-dials
 def dials(r) -> dict: # number -> (0..1 -> value)
     "What tuning may turn in a recipe, each within a range around what is usual or what it is"
     turn = dict(rows=lambda u: (12, 16, 24, 32, 48, 64)[min(5, int(6*u))],
@@ -250,6 +251,7 @@ def setting(r, u, fixed=0.) -> list: # assignments for override()
     return [f'{k}={v}' for k, v in got.items()] + [
         f'betas={betas[0]}+{betas[1]}', f'steps={steps}', 'evals=1']
 
+# %% ../nbs/05_measure.ipynb #where
 def where(r) -> np.ndarray: # of numbers in 0..1
     "The point of the unit cube that is nearest to a recipe's own numbers"
     own = vars(r) | dict(zip(('beta1', 'beta2'), r.betas))
