@@ -124,7 +124,8 @@ def hardware(r) -> Hardware:
     "Choose device, precision and compilation for a recipe from what is there"
     cuda, team = torch.cuda.is_available(), dist.is_initialized()
     bf16 = r.precision == 'bf16' and (not cuda or torch.cuda.is_bf16_supported())
-    return Hardware('cuda' if cuda else 'cpu', autocast=torch.bfloat16 if bf16 else None,
+    device = 'cuda' if cuda else 'cpu'
+    return Hardware(device, r.backend(device), autocast=torch.bfloat16 if bf16 else None,
                     compile=cuda and r.precision == 'bf16', chunk=65_536 if cuda else 4_096,
                     rank=dist.get_rank() if team else 0, world=dist.get_world_size() if team else 1)
 
@@ -138,8 +139,12 @@ def check_team(r, world:int):
 
 def check_tokens(r, corpus):
     "Refuse a corpus that will run out before the recipe's last step"
+    if (len(corpus.val)-1) % r.seq:
+        raise BadInput(f'{len(corpus.val)-1:,} validation tokens cannot be cut into rows of '
+                       f'{r.seq:,}; set a shorter --set seq')
     if corpus.wraps: return
-    need = sum(r.schedule(r, step).rows for step in range(r.steps))*r.seq
+    skip = getattr(r.data, 'skips', 0)                     # a loader may leave some tokens out
+    need = round(sum(r.schedule(r, step).rows for step in range(r.steps))*r.seq*(1+skip))
     held = sum((len(s)-1)//(r.seq*r.rows) for s in corpus.train)*r.rows*r.seq # whole batches only
     if held < need:
         raise BadInput(f'{r.steps} steps need {need:,} training tokens, the shards hold {held:,} '
@@ -185,7 +190,7 @@ class Race:
         check_team(r, self.hw.world)
         check_tokens(r, corpus)
         self.model = GPT(r, seed, self.hw.attend).to(self.hw.device)
-        self.forward = torch.compile(self.model, dynamic=False) if self.hw.compile else self.model
+        self.forward = torch.compile(self.model, dynamic=False, fullgraph=True) if self.hw.compile else self.model
         self.optim, self.loader = r.optim(self.model, r), r.data(r, corpus, seed)
         self.events = {round(share*r.steps): event for share, event in r.events}
         self.watch = Stopwatch(self.hw.sync)
@@ -193,7 +198,7 @@ class Race:
     def step(self) -> torch.Tensor: # () mean loss over the global batch
         "One optimizer step on one global batch"
         r, hw = self.r, self.hw
-        self.now = r.schedule(r, self.done)
+        self.now = r.schedule(r, self.done).to(hw.device)
         if self.done in self.events: self.events[self.done](self.model, self.optim, r)
         batch = self.loader(self.now.rows, hw.rank, hw.world)
         x, y = (t.to(hw.device, non_blocking=True) for t in batch)

@@ -6,7 +6,7 @@
 __all__ = ['PACKAGE', 'RESULTS', 'machine', 'commit', 'report', 'save', 'load', 'job', 'collect', 'run_jobs', 'trial',
            'Difference', 'paired', 'welch', 'difference', 'meets', 'effects', 'steps_to_target', 'bench', 'ratios',
            'log_between', 'between', 'dials', 'setting', 'where', 'tune', 'trials', 'summarize', 'summary', 'standings',
-           'ladder', 'stale', 'audit', 'replay', 'main', 'parser', 'add_work', 'seeds']
+           'ladder', 'stale', 'audit', 'replay', 'on_gpu', 'main', 'parser', 'add_work', 'seeds']
 
 # %% ../nbs/05_measure.ipynb #imports
 import argparse, json, math, os, platform, shutil, subprocess, sys, tempfile, time
@@ -233,13 +233,15 @@ def between(low, high):
 # %% ../nbs/05_measure.ipynb #which-dials
 def dials(r) -> dict: # number -> (0..1 -> value)
     "What tuning may turn in a recipe, each within a range around what is usual or what it is"
-    turn = dict(rows=lambda u: (12, 16, 24, 32, 48, 64)[min(5, int(6*u))],
+    tokens = [64*n for n in (12, 16, 24, 32, 48, 64)]      # in a batch; four processes share it
+    turn = dict(rows=lambda u: max(4, round(tokens[min(5, int(6*u))]/r.seq/4)*4),
                 decay=log_between(.01, .5), warmup=log_between(.01, .2), floor=between(0, .2))
     turn |= {f'rates.{k}': log_between(v/3, v*3) for k, v in r.rates.items()
              if k != 'all' or 'embed' not in r.rates}   # the rate of all that have none
     turn |= dict(beta1=between(.8, .95), beta2=lambda u: round(1-log_between(.005, .1)(u), 3),
                  cooldown=between(.2, .9), momentum=between(.8, .97),
-                 momentum_start=between(.4, .9), momentum_warmup=log_between(.05, .8))
+                 momentum_start=between(.4, .9), momentum_warmup=log_between(.05, .8),
+                 window=lambda u: (2, 3, 4, 6, 8, 12)[min(5, int(6*u))]*r.tile)
     # what a recipe has none of stays so
     return {k: dial for k, dial in turn.items() if getattr(r, k, True)}
 
@@ -382,6 +384,15 @@ def replay(name:str, steps:int=20, folder=None) -> float: # largest difference o
     if not found: raise BadInput(f'{name}: no official results to compare with')
     race = Race(record(name).on('pocket'), corpus(), found[0]['seed'], stop=steps)
     return float(np.abs(np.subtract(follow(race)[0], found[0]['losses'][:steps])).max())
+
+# %% ../nbs/05_measure.ipynb #on-gpu
+def on_gpu(check:str, folder=None) -> str: # a sentence
+    "What a check found on a GPU, or that it has not been run on one"
+    path = Path(folder or RESULTS)/'gpu'/f'{check}.json'
+    x = json.loads(path.read_text()) if path.exists() else dict(gpu=None)
+    if not x['gpu']: return f'The check `{check}` has not been run on a GPU yet.'
+    verdict = 'passed' if x['passed'] else 'FAILED'
+    return f"The check `{check}` {verdict} on one {x['gpu']}, torch {x['torch']}: {x['says']}."
 
 # %% ../nbs/05_measure.ipynb #main
 @command

@@ -1,0 +1,157 @@
+"""What only a GPU can show. Raw numbers go to results/gpu/, from where lessons and README read them.
+
+    PYTHONPATH=. python .ci/gpu.py [--out DIR] [--small] [CHECK …]     default: all checks
+
+Needs torch, numpy, tqdm and this clone, nothing else. --small tries the script itself, on any machine.
+"""
+import argparse
+import statistics
+import sys
+import time
+import traceback
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch._dynamo.testing
+import torch.nn.functional as F
+
+from speedrun_course.baseline import GPT, Context, Now, attend
+from speedrun_course.flex import Mask, blockwise, by_device, documents
+from speedrun_course.measure import commit, machine, save
+from speedrun_course.recipes import override, record
+
+DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
+KERNELS = 128   # tokens in a block
+
+
+def sync():
+    if DEVICE == 'cuda': torch.cuda.synchronize()
+
+
+def measured(f, repeats=20):
+    "Median milliseconds of f() after three to warm up, and the peak of memory it took, in MiB."
+    for _ in range(3): f()
+    sync()
+    if DEVICE == 'cuda':
+        before = torch.cuda.memory_allocated()
+        torch.cuda.reset_peak_memory_stats()
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        f()
+        sync()
+        times.append(time.perf_counter() - start)
+    peak = (torch.cuda.max_memory_allocated() - before)/2**20 if DEVICE == 'cuda' else None
+    return statistics.median(times)*1e3, peak
+
+
+def text(T, mean=690, rows=1):
+    "Tokens whose documents are as long as FineWeb's on average."
+    rng = np.random.default_rng(T)
+    ids = rng.integers(0, 50256, (rows, T))
+    return torch.from_numpy(np.where(rng.random((rows, T)) < 1/mean, 50256, ids)).to(DEVICE)
+
+
+def error(a, b):
+    return ((a.float() - b.float()).norm()/b.float().norm()).item()
+
+
+def flex(small):
+    "Compiled FlexAttention, forward and backward, against fp32; time and memory against causal SDPA."
+    rows = []
+    for T in [1024] if small else [2**k for k in range(10, 17)]:
+        torch.manual_seed(0)
+        torch._dynamo.reset()
+        tokens, back = text(T), by_device(DEVICE)
+        q, k, v, up = (torch.randn(1, 6, T, 128, device=DEVICE, dtype=torch.bfloat16) for _ in range(4))
+        leaves = [t.requires_grad_() for t in (q, k, v)]
+        ctx, scale = Context(tokens, back), .12
+        new = lambda near: Mask(documents(tokens, 50256), torch.tensor(near, device=DEVICE), KERNELS)
+
+        def run(f, mask=None):
+            "As a step does: the mask made anew, forward, backward"
+            y = f(*leaves, ctx, scale, mask)
+            return y, torch.autograd.grad(y, leaves, up)
+
+        for near in (1, 4, 14):
+            y, grads = run(back, new(near))
+            exact = [t.detach().float().requires_grad_() for t in leaves]
+            want = blockwise(*exact, ctx, scale, new(near))
+            wanted = torch.autograd.grad(want, exact, up.float())
+            row = dict(T=T, near=near, forward=error(y, want), backward=[error(a, b) for a, b in zip(grads, wanted)])
+            if T <= 8192: # the oracle's own oracle
+                row['oracle'] = error(want, attend(*exact, ctx, scale, new(near)))
+            row['ms'], row['mib'] = measured(lambda: run(back, new(near)))
+            rows.append(row)
+        ms, mib = measured(lambda: run(lambda q, k, v, ctx, scale, mask: F.scaled_dot_product_attention(
+            q, k, v, is_causal=True, scale=scale)))
+        rows.append(dict(T=T, near=None, ms=ms, mib=mib))
+        print(*rows[-4:], sep='\n')
+    masked = [r for r in rows if r['near']]
+    worst = max(max([r['forward'], *r['backward']]) for r in masked)
+    last = {r['near']: r['ms'] for r in rows if r['T'] == rows[-1]['T']}
+    says = (f'forward and backward within {worst:.1%} of fp32 at up to {rows[-1]["T"]:,} tokens, '
+            f'{last[None]/last[14]:.1f} times as fast there as causal attention without a mask')
+    return dict(rows=rows, says=says, passed=worst < .02)
+
+
+def window(small):
+    "Every record with a window, whole, compiled: one program for all windows, the loss of the dense mask."
+    rows = []
+    for name in ('flex', 'windows', 'longshort'):
+        torch.manual_seed(0)
+        torch._dynamo.reset()
+        r = record(name).on('pocket' if small else 'fineweb')
+        if not small: r = override(r, 'seq=8192')
+        back = by_device(DEVICE) if DEVICE == 'cuda' else attend # what a CPU runs is never compiled
+        model = GPT(r, attend=back).to(DEVICE)
+        dense = GPT(r, attend=attend).to(DEVICE)
+        dice = torch.Generator().manual_seed(0)
+        with torch.no_grad(): # as built, a model's last matrix is zero: nothing would be seen
+            for p in model.parameters():
+                if p.dim() > 1: p.copy_(torch.empty(p.shape).normal_(0, p.shape[-1]**-.5, generator=dice))
+        dense.load_state_dict(model.state_dict())
+        graphs = torch._dynamo.testing.CompileCounterWithBackend('inductor' if DEVICE == 'cuda' else 'aot_eager')
+        step = torch.compile(model, backend=graphs, dynamic=False, fullgraph=True)
+        ids = text(r.seq) % r.vocab
+        x, y = ids, ids.roll(-1, 1)
+        for near in sorted({r.schedule(r, s).window.item() for s in range(r.steps)}):
+            now = Now(window=torch.tensor(near)).to(DEVICE)
+            with torch.autocast(DEVICE, torch.bfloat16, enabled=not small):
+                loss = step(x, y, now)
+                loss.backward()
+                with torch.no_grad(): want = dense(x, y, now)
+            rows.append(dict(record=name, window=near, loss=loss.item(), dense=want.item(), graphs=graphs.frame_count))
+            print(rows[-1])
+    worst = max(abs(r['loss']-r['dense']) for r in rows)
+    return dict(rows=rows, passed=worst < .02 and all(r['graphs'] == 1 for r in rows),
+                says=f'whole models, compiled: one program for {len(rows)} windows, losses within {worst:.1g} of the dense mask')
+
+
+CHECKS = dict(flex=flex, window=window)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('checks', nargs='*', metavar='CHECK', help=', '.join(CHECKS))
+    parser.add_argument('--out', type=Path, default=Path('results/gpu'))
+    parser.add_argument('--small', action='store_true')
+    args = parser.parse_args()
+    for name in args.checks:
+        if name not in CHECKS: parser.error(f'no check is called {name!r}; there are {", ".join(CHECKS)}')
+    if DEVICE == 'cpu' and not args.small: parser.error('no GPU here; --small tries the script without one')
+    failed = []
+    for name in args.checks or CHECKS:
+        print(f'== {name}', flush=True)
+        try: found = CHECKS[name](args.small)
+        except Exception: # the next check shall run, and the cause be on file
+            found = dict(passed=False, says='it ended with an error', error=traceback.format_exc())
+            print(found['error'])
+        save(dict(check=name, commit=commit(), small=args.small, **machine(), **found), args.out/f'{name}.json')
+        print(found['says'], '' if found['passed'] else 'FAILED')
+        failed += [name]*(not found['passed'])
+    sys.exit(bool(failed))
+
+
+if __name__ == '__main__': main()
