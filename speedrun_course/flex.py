@@ -36,7 +36,7 @@ class Mask:
         return clamped(self.lists, self.near)
 
     def within(self, near): # () blocks -> the same documents in another window
-        self.blocks()
+        if self.doc.shape[1] % self.block == 0: self.blocks()              # once for both
         return replace(self, near=near, tiles=None, sparse=None)
 
     def rule(self): # -> f(row, head, query, key) -> may it see?

@@ -83,7 +83,7 @@ def evaluate(model, r, corpus, now:Now=None,
              tokens:int=4_096, # how many in one forward: memory and speed, not the result
              rank:int=0, world:int=1 # each of several processes scores its share of the rows
             ) -> float: # nats per token
-    "Mean loss over every validation target, in full precision"
+    "Mean loss over every validation target, summed in full precision"
     device, training = next(model.parameters()).device, model.training
     starts = range(0, len(corpus.val)-1, r.seq)
     x, y = rows_of([corpus.val[i : i+r.seq+1] for i in starts], r.vocab)
@@ -217,7 +217,8 @@ def ticks(race):
         with watch: loss = race.step()
         val = None
         if race.done in evals:
-            val = evaluate(race.forward, r, race.corpus, race.now, hw.chunk, hw.rank, hw.world)
+            with torch.autocast(hw.device, hw.autocast, enabled=hw.autocast is not None):
+                val = evaluate(race.forward, r, race.corpus, race.now, hw.chunk, hw.rank, hw.world)
         yield Tick(race.done, r.steps, race.stop, loss, val, watch.wall, watch.cpu)
 
 # %% ../nbs/03_loop.ipynb #follow

@@ -70,9 +70,9 @@ class AtDocuments(InOrder):
 
 # %% ../nbs/12_windows.ipynb #aligned
 def aligned(r, corpus, seed=0): # -> a loader
-    "Rows at document starts where documents are shorter than rows, else in order (record 26)"
+    "Rows at document starts where a row holds 16 documents or more, else in order (record 26)"
     shard = corpus.train[0]
-    short = len(shard) < r.seq*np.count_nonzero(shard == r.bos)
+    short = 16*len(shard) < r.seq*np.count_nonzero(shard == r.bos)
     return (AtDocuments if short else InOrder)(r, corpus, seed)
 
-aligned.skips = .1                                         # at most, of the tokens that go by
+aligned.skips = .1                                         # for a token read, with room to spare
