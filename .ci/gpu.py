@@ -18,6 +18,7 @@ import torch.nn.functional as F
 
 from speedrun_course.baseline import GPT, Context, Now, attend
 from speedrun_course.flex import Mask, blockwise, by_device, documents
+from speedrun_course.fp8 import product8, scales
 from speedrun_course.measure import commit, machine, save
 from speedrun_course.recipes import override, record
 
@@ -129,7 +130,42 @@ def window(small):
                 says=f'whole models, compiled: one program for {len(rows)} windows, losses within {worst:.1g} of the dense mask')
 
 
-CHECKS = dict(flex=flex, window=window)
+def fp8(small):
+    "The head's three products in eight bits, against fp32; time and memory against bf16."
+    rows, r = [], record('fp8').on('fineweb')
+    if not small: assert torch.cuda.get_device_capability() >= (8, 9), 'this GPU has no fp8'
+    for T in [256] if small else (16384, 49152, 65536):
+        torch.manual_seed(0)
+        torch._dynamo.reset()
+        V = 1024 if small else r.vocab
+        x = F.rms_norm(torch.randn(T, r.width, device=DEVICE), (r.width,)).bfloat16().requires_grad_()
+        w = (torch.randn(V, r.width, device=DEVICE)*.05).requires_grad_()
+        label = torch.randint(V, (T,), device=DEVICE)
+        s = scales(override(r, f'rows={max(1, T//1024)}', 'seq=1024', 'window=1024'))
+
+        def run(multiply):
+            z = multiply(x, w).float()
+            loss = F.cross_entropy(30*torch.sigmoid(z/7.5), label)
+            return (loss, *torch.autograd.grad(loss, (x, w)))
+
+        kinds = dict(fp8=lambda x, w: product8(x, w, *s)[0], bf16=lambda x, w: F.linear(x, w.bfloat16()))
+        exact = run(lambda x, w: F.linear(x.float(), w))
+        for name, multiply in kinds.items():
+            step = run if small else torch.compile(run, dynamic=False, fullgraph=True)
+            found = step(multiply)
+            row = dict(T=T, kind=name, loss=abs(found[0]-exact[0]).item(), gradients=[error(a, b) for a, b in zip(found[1:], exact[1:])])
+            row['ms'], row['mib'] = measured(lambda: step(multiply))
+            rows.append(row)
+            print(row)
+        del exact
+    worst = max(max(r['gradients']) for r in rows if r['kind'] == 'fp8')
+    ms = {r['kind']: r['ms'] for r in rows if r['T'] == rows[-1]['T']}
+    return dict(rows=rows, passed=worst < .07 and max(r['loss'] for r in rows) < .01,
+                says=f"gradients within {worst:.1%} of fp32; head and loss of {rows[-1]['T']:,} tokens take "
+                     f"{ms['fp8']:.1f} ms forward and backward, {ms['bf16']:.1f} in bf16")
+
+
+CHECKS = dict(flex=flex, window=window, fp8=fp8)
 
 
 def main():

@@ -71,8 +71,8 @@ class Now:
 
     def to(self, device):
         "The same, with its tensors on a device"
-        held = {k: t.to(device) for k in ('window', 'weights') if (t := getattr(self, k)) is not None}
-        return replace(self, **held)
+        tensors = {k: getattr(self, k) for k in ('window', 'weights')}
+        return replace(self, **{k: t.to(device) for k, t in tensors.items() if t is not None})
 
 @dataclass
 class Context:
@@ -82,6 +82,7 @@ class Context:
     now: Now = None
     start: int = 0               # position of the first token, when continuing a text
     doc: torch.Tensor = None     # (B, T) number of each token's document
+    fp8: bool = True             # does this machine multiply in eight bits, where a part wants to?
     x0: torch.Tensor = None      # (B, T, d) the embedding, before the first block
     streams: list = field(default_factory=list) # the residual stream after each block, for skips
     memo: dict = field(default_factory=dict)    # private exchange between parts of one technique
@@ -103,7 +104,7 @@ def attend(q, k, v, ctx, scale:float=None, # (B, H, T, d) each -> (B, H, T, d)
           ):
     "Attention over whole rows, by PyTorch's fused kernel"
     see = None if mask is None else mask.dense()
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=see, is_causal=mask is None, scale=scale)
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=see, is_causal=see is None, scale=scale)
 
 def everywhere(device:str): # -> the function that attends
     "The same attention on every machine"
@@ -202,15 +203,15 @@ class TiedHead(nn.Module):
 # %% ../nbs/02_baseline.ipynb #gpt
 class GPT(nn.Module):
     "embed -> trunk -> head, made of the parts that the recipe names"
-    def __init__(self, r, seed:int=0, attend:Callable=attend):
+    def __init__(self, r, seed:int=0, attend:Callable=attend, fp8=True):
         super().__init__()
-        self.attend = attend
+        self.attend, self.fp8 = attend, fp8                # what the machine brings
         self.embed, self.trunk, self.head = r.embed(r), r.trunk(r), r.head(r)
         self.head.tie(self.embed)
         initialise(self, seed)
     def forward(self, tokens, y=None, now=None, doc=None, start=0
                ): # (B, T) -> (B, T, V) logits, or () loss with targets y (B, T)
-        ctx = Context(tokens, self.attend, now, start, doc)
+        ctx = Context(tokens, self.attend, now, start, doc, self.fp8)
         ctx.x0 = self.embed(ctx)
         return self.head(self.trunk(ctx.x0, ctx), ctx, y)
 

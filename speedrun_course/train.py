@@ -76,7 +76,7 @@ def start(r, data, seed:int, out:Path, **how): # -> the race
                        'make room or name another folder with --out')
     print(f'{r}\n{size:,} parameters, {r.steps} steps of {r.rows} × {r.seq} tokens, seed {seed}, '
           f'{race.hw.world} × {race.hw.device} with {torch.get_num_threads()} threads, '
-          f'{r.precision}',
+          f'{race.precision}',
           flush=True)
     return race
 

@@ -15,7 +15,7 @@ from .shortcuts import warm_momentum
 
 # %% ../nbs/12_windows.ipynb #growing
 def growing(r, step:int) -> Now:
-    "Trapezoid, rising momentum, and a window that grows with the run, in whole blocks (records 13, 16)"
+    "Trapezoid, rising momentum, and a window that grows, in whole blocks (records 13 and 16)"
     now = warm_momentum(r, step)
     tokens = r.window_start + (r.window-r.window_start)*step/r.steps
     now.window = torch.tensor(int((tokens + r.tile/2)//r.tile)*r.tile)
@@ -43,7 +43,8 @@ class AtDocuments(InOrder):
         self.bos, self.at, self.known = r.bos, 0, None
 
     def starts(self): # -> (n,) where documents of the present shard start
-        if self.known is None: self.known = np.flatnonzero(self.corpus.train[self.shard] == self.bos)
+        if self.known is None:
+            self.known = np.flatnonzero(self.corpus.train[self.shard] == self.bos)
         return self.known
 
     def __call__(self, rows, rank=0, world=1): # -> inputs and targets, both (rows/world, seq) int64
