@@ -51,7 +51,7 @@ def product_back(g:Tensor, x8:Tensor, w8:Tensor, sx:float, sw:float, sg:float
     return gx, gw.t().contiguous()
 
 # %% ../nbs/13_fp8.ipynb #operators
-compiled = cache(lambda f: torch.compile(f, dynamic=False))    # at first use: importing stays quick
+compiled = cache(lambda f: torch.compile(f, dynamic=False, fullgraph=True)) # at first use: importing stays quick
 
 def operator(f, shapes): # -> f as an operator
     "A custom operator: eager on a CPU, compiled on a GPU"

@@ -137,7 +137,8 @@ def precision(r, hw:Hardware) -> str: # such as 'bf16, head fp8'
     "What a run really multiplies in, and why if that is not what the recipe asks for"
     low = 'fp32' if hw.autocast is None else 'bf16'
     note = '' if low == r.precision else f' (this GPU has no {r.precision})'
-    if getattr(r.product, 'precision', '') != 'fp8': return low + note
+    head = getattr(r.product, 'func', r.product)           # of a part with settings
+    if getattr(head, 'precision', '') != 'fp8': return low + note
     return f'{low}{note}, head ' + ('fp8' if hw.fp8 else f'{low} (this GPU has no fp8)')
 
 # %% ../nbs/03_loop.ipynb #checks

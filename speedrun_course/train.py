@@ -43,11 +43,11 @@ def load_checkpoint(path):
     return model, r, held['chars']
 
 # %% ../nbs/15_train.ipynb #header
-def log_header() -> str:
-    "Source, versions and hardware, between lines of 100 ="
+def log_header(race) -> str:
+    "Source, versions, hardware and precision, between lines of 100 ="
     rule = '='*100
     source = '\n'.join(f'# {f.name}\n{f.read_text()}' for f in sorted(PACKAGE.glob('*.py')))
-    told = dict(command=' '.join(sys.argv), commit=commit(), **machine())
+    told = dict(command=' '.join(sys.argv), commit=commit(), precision=race.precision, **machine())
     facts = '\n'.join(f'{k}: {v}' for k, v in told.items())
     return f'{source}\n{rule}\n{facts}\n{rule}\n'
 
@@ -68,7 +68,7 @@ def start(r, data, seed:int, out:Path, **how): # -> the race
         raise BadInput(f'{out}: already holds a run; name another folder with --out')
     with writing(out):
         out.mkdir(parents=True, exist_ok=True)
-        (out/'log.txt').write_text(log_header())
+        (out/'log.txt').write_text(log_header(race))
     size = sum(p.numel() for p in race.model.parameters())
     need, free = 5*size + 1_000_000, shutil.disk_usage(out).free
     if free < need:
