@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch._dynamo.testing
+import torch.distributed as dist
 import torch.nn.functional as F
 
 from speedrun_course.baseline import GPT, Context, Now, attend
@@ -172,7 +173,48 @@ def fp8(small):
                      f"{ms['fp8']:.1f} ms forward and backward, {ms['bf16']:.1f} in bf16")
 
 
-CHECKS = dict(flex=flex, window=window, fp8=fp8)
+def sharded(small):
+    "A team of one: NCCL starts, the sharded optimizer does what the unsharded one does, and how long both take."
+    r = record('sharded').on('pocket' if small else 'fineweb')
+    if not small: r = override(r, 'seq=8192', 'rows=1')
+    start = time.perf_counter()
+    gpu = dict(device_id=torch.device('cuda', 0)) if DEVICE == 'cuda' else {}
+    dist.init_process_group('nccl' if gpu else 'gloo', store=dist.HashStore(), rank=0, world_size=1, **gpu)
+    dist.barrier()
+    rows = [dict(what='process group', ms=(time.perf_counter()-start)*1e3)]
+    ends = []
+    try:
+        for recipe in (record('fp8').on(r.track), r):
+            torch.manual_seed(0)
+            model = GPT(r).to(DEVICE)
+            dice = torch.Generator().manual_seed(0)
+            with torch.no_grad():
+                for q in model.parameters():
+                    if q.dim() > 1: q.copy_(torch.empty(q.shape).normal_(0, q.shape[-1]**-.5, generator=dice))
+            optim = recipe.optim(model, recipe)
+            now = r.schedule(r, 0).to(DEVICE)
+
+            def step():
+                for i, q in enumerate(model.parameters()): q.grad = torch.full_like(q, 1e-3*(i+1)).mul_(q)
+                sync()
+                begin = time.perf_counter()
+                optim.step(now)
+                sync()
+                return (time.perf_counter()-begin)*1e3
+
+            for _ in range(3): step()
+            ends.append([q.detach().clone() for q in model.parameters()])
+            rows.append(dict(what=recipe.name, ms=statistics.median(step() for _ in range(10))))
+            print(rows[-1])
+            del model, optim
+    finally: dist.destroy_process_group()
+    worst = max(error(a, b) for a, b in zip(*ends))
+    rows.append(dict(what='largest difference of weights', relative=worst))
+    return dict(rows=rows, passed=worst < 1e-3,
+                says=f"after three steps weights agree to {worst:.0e}; a step of the optimizer alone takes {rows[2]['ms']:.1f} ms, {rows[1]['ms']:.1f} unsharded")
+
+
+CHECKS = dict(flex=flex, window=window, fp8=fp8, sharded=sharded)
 
 
 def main():

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['save_checkpoint', 'load_checkpoint', 'log_header', 'writing', 'start', 'run', 'tell', 'list_records', 'parser',
-           'choose', 'main', 'tell_all']
+           'choose', 'main', 'tell_all', 'reported']
 
 # %% ../nbs/15_train.ipynb #imports
 import argparse, io, os, shutil, sys, time
@@ -210,5 +210,12 @@ def tell_all(finals, target, track):
         print('this machine has a GPU; the real race: '
               'python -m speedrun_course.train --track fineweb')
 
+# %% ../nbs/15_train.ipynb #reported
+def reported(main):
+    "Under torchrun, leave a crash's traceback where torchrun shows it"
+    if 'TORCHELASTIC_RUN_ID' not in os.environ: return main
+    from torch.distributed.elastic.multiprocessing.errors import record as recorded
+    return recorded(main)
+
 # %% ../nbs/15_train.ipynb #guard
-if __name__ == '__main__': sys.exit(main())
+if __name__ == '__main__': sys.exit(reported(main)())
