@@ -9,7 +9,7 @@ __all__ = ['reduce_scatter', 'all_gather', 'place', 'Bucket', 'Sharded', 'shares
 import math
 import torch, torch.distributed as dist
 from .data import BadInput
-from .loop import AdamW, by_role
+from .loop import by_role
 from .muon import Muon
 
 # %% ../nbs/14_distributed.ipynb #comm
