@@ -5,11 +5,12 @@
 # %% auto #0
 __all__ = ['MAGIC', 'VERSION', 'HEADER', 'PLAYS', 'SOURCE', 'SOURCE_SHA256', 'BOS', 'POCKET', 'VAL_TOKENS', 'SHARDS_SHA256',
            'BadInput', 'write_shard', 'read_shard', 'clean', 'scenes', 'encode', 'decode', 'Corpus', 'corpus',
-           'hold_out', 'rows_of', 'InOrder', 'RandomWindows', 'save_corpus', 'sha256', 'build_pocket', 'build_text',
-           'command', 'main']
+           'hold_out', 'rows_of', 'InOrder', 'RandomWindows', 'Ahead', 'save_corpus', 'sha256', 'build_pocket',
+           'build_text', 'command', 'main']
 
 # %% ../nbs/01_data.ipynb #imports
-import argparse, functools, hashlib, json, os, re, subprocess, sys, tarfile, tempfile
+import argparse, copy, functools, hashlib, json, os, re, subprocess, sys, tarfile, tempfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 import numpy as np, torch
@@ -177,6 +178,9 @@ class InOrder:
         starts = [j%lanes*lane + j//lanes*self.seq for j in share]
         return rows_of([tokens[i : i+self.seq+1] for i in starts], self.vocab)
 
+    def state_dict(self): return dict(shard=self.shard, row=self.row)
+    def load_state_dict(self, state): self.__dict__.update(state)
+
     def size(self, shard): # its rows
         return (len(self.corpus.train[shard])-1)//self.corpus.lanes//self.seq*self.corpus.lanes
 
@@ -209,6 +213,33 @@ class RandomWindows:
         mine = slice(rank*rows//world, (rank+1)*rows//world)
         return rows_of([self.shards[s][i : i+self.seq+1] for s, i in zip(shard[mine], start[mine])],
                        self.vocab)
+
+    def state_dict(self): return self.rng.bit_generator.state
+    def load_state_dict(self, state): self.rng.bit_generator.state = state
+
+# %% ../nbs/01_data.ipynb #ahead
+class Ahead:
+    "Another reader, whose next batch is read by a thread while the present one is computed"
+    def __init__(self, reader):
+        self.reader, self.pool, self.next = reader, ThreadPoolExecutor(1), None
+        self.asked, self.before = None, reader.state_dict()
+
+    def __call__(self, *asked): # rows, rank, world
+        if asked != self.asked: self.load_state_dict(self.state_dict())    # the bet was lost
+        batch = self.read(asked) if self.next is None else self.next.result()
+        self.asked, self.before = asked, self.reader.state_dict()
+        self.next = self.pool.submit(self.read, asked)
+        return batch
+
+    def read(self, asked):
+        batch = self.reader(*asked)
+        return [t.pin_memory() for t in batch] if torch.cuda.is_available() else batch # a GPU fetches it
+
+    def state_dict(self): return copy.deepcopy(self.before) # what has been read ahead does not count
+    def load_state_dict(self, state):
+        if self.next is not None: self.next.exception()     # waits
+        self.reader.load_state_dict(state)
+        self.next, self.before = None, self.reader.state_dict()
 
 # %% ../nbs/01_data.ipynb #save-corpus
 def save_corpus(documents, # strings
@@ -289,7 +320,7 @@ def command(main):
             return 2
         except KeyboardInterrupt as e:
             if first: print(f"speedrun: {str(e) or 'stopped'}", file=sys.stderr)
-            return 130
+            return getattr(e, 'status', 130)
     return run
 
 # %% ../nbs/01_data.ipynb #main

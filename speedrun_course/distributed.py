@@ -59,12 +59,12 @@ class Bucket(Flat):
         self.slots = dict(zip(params, self.views(self.grad)))
         self.mine = self.share(self.data).detach().requires_grad_()
         self.mine.grad = self.grad if self.world == 1 else torch.zeros_like(self.mine)
-        self.work = None                                   # a message on its way
+        self.work, self.of = None, 1                       # a message on its way; what to divide by
 
     def take(self, p):
         "Put a parameter's gradient into the buffer; one that never came counts as zero"
         if p.grad is None: self.slots[p].zero_()
-        else: self.slots[p].copy_(p.grad)
+        else: torch.div(p.grad, self.of, out=self.slots[p])
         p.grad = None
         self.missing.discard(p)
 
@@ -131,6 +131,7 @@ def gather_moments(optim) -> dict: # parameter and moment -> tensor; all process
 def spread_moments(optim, state:dict): # from `gather_moments`
     "Give each process its share of all moments"
     for b in optim.buckets:
+        if not isinstance(b.opt, Muon): b.opt.state.clear()
         first = optim.names[b.params[0]] + '/'
         for key in [k.removeprefix(first) for k in state if k.startswith(first)]:
             held = [state[f'{optim.names[p]}/{key}'] for p in b.params]
@@ -152,7 +153,9 @@ class Sharded:
         self.last, self.sent = False, 0
         for p in self.names: p.register_post_accumulate_grad_hook(self.arrived)
 
-    def listen(self): self.last = True # the next backward is the step's last
+    def listen(self, of): # the next backward is the step's last, and gradients `of` times too large
+        self.last = True
+        for b in self.buckets: b.of = of
     def arrived(self, p):
         if self.last: self.home[p].take(p); self.send()
     def send(self, rest=False):
@@ -166,7 +169,7 @@ class Sharded:
             b.wait()
             update(b.opt, now)
             b.gather()                                     # while the next bucket is updated
-        for b in self.buckets: b.wait()
+        for b in self.buckets: b.wait(); b.of = 1
         self.last, self.sent = False, 0
 
     def state_dict(self): return gather_moments(self)

@@ -95,7 +95,7 @@ def scales(r) -> Scales:
 class FP8Product(Product):
     "Logits by products in eight bits while training, as ever in evaluation (record 19)"
     precision = 'fp8'
-    def __init__(self, r):
+    def __init__(self, r, scales=scales):
         super().__init__(r)
         for k in ('width', 'vocab', 'seq'):
             if getattr(r, k) % 16:

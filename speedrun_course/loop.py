@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['average', 'join', 'team', 'by_role', 'AdamW', 'cosine', 'evaluate', 'Stopwatch', 'Hardware', 'hardware', 'precision',
-           'check_team', 'check_tokens', 'Tick', 'gradients', 'Race', 'ticks', 'follow', 'Bar', 'Live', 'sample',
-           'log_line']
+           'check_team', 'check_micro', 'check_tokens', 'Tick', 'pieces', 'gradients', 'Race', 'ticks', 'NotFinite',
+           'follow', 'Bar', 'Live', 'sample', 'log_line']
 
 # %% ../nbs/03_loop.ipynb #imports
 import faulthandler, math, os, sys, time
@@ -15,7 +15,7 @@ from datetime import timedelta
 from typing import Callable
 import numpy as np, torch, torch.distributed as dist
 from .baseline import GPT, Now, attend
-from .data import BadInput, decode, rows_of
+from .data import Ahead, BadInput, decode, rows_of
 
 # %% ../nbs/03_loop.ipynb #average
 def average(tensors): # changed in place
@@ -62,26 +62,36 @@ class AdamW:
     "AdamW for the parameters of its roles; averages, clips, applies and clears all gradients"
     roles = 'embed', 'head', 'matrix', 'scalar'
     def __init__(self, model, r):
-        self.params, self.clip = list(model.parameters()), r.clip
+        self.model, self.params, self.clip, self.of = model, list(model.parameters()), r.clip, 1
         rate = lambda role: r.rates.get(role, r.rates['all'])
         groups = [dict(params=ps, lr=rate(role), base=rate(role),
                        weight_decay=0. if role == 'scalar' else r.decay)
                   for role, ps in by_role(model).items() if role in self.roles]
         self.opt = torch.optim.AdamW(groups, betas=r.betas, eps=r.eps, fused=True)
 
-    def listen(self): pass # the next backward is the last before a step
+    def listen(self, of): self.of = of # after the next backward, gradients are `of` times too large
     def step(self, now):
-        average([p.grad for p in self.params if p.grad is not None])
+        grads = [p.grad for p in self.params if p.grad is not None]
+        if self.of != 1: torch._foreach_div_(grads, self.of)
+        average(grads)
         if self.clip: torch.nn.utils.clip_grad_norm_(self.params, self.clip)
         self.update(now)
         for p in self.params: p.grad = None
+        self.of = 1
 
     def update(self, now):
         for g in self.opt.param_groups: g['lr'] = g['base']*now.lr
         self.opt.step()
 
-    def state_dict(self): return self.opt.state_dict()
-    def load_state_dict(self, state): self.opt.load_state_dict(state)
+    def state_dict(self) -> dict: # parameter and moment -> tensor
+        return {f'{name}/{moment}': t for name, p in self.model.named_parameters()
+                for moment, t in self.opt.state.get(p, {}).items()}
+    def load_state_dict(self, state):
+        self.opt.state.clear()
+        for key, t in state.items():
+            name, moment = key.rsplit('/', 1)
+            p = self.model.get_parameter(name)
+            self.opt.state[p][moment] = t.to(p.device, copy=True)
 
 # %% ../nbs/03_loop.ipynb #cosine
 def cosine(r, step:int) -> Now:
@@ -100,9 +110,9 @@ def evaluate(model, r, corpus, now:Now=None,
             ) -> float: # nats per token
     "Mean loss over every validation target, summed in full precision"
     device, training = next(model.parameters()).device, model.training
-    starts = range(0, len(corpus.val)-1, r.seq)
-    x, y = rows_of([corpus.val[i : i+r.seq+1] for i in starts], r.vocab)
-    rows, total = max(1, tokens//r.seq), torch.zeros((), dtype=torch.float64, device=device)
+    seq = r.val_seq or r.seq
+    x, y = rows_of([corpus.val[i : i+seq+1] for i in range(0, len(corpus.val)-1, seq)], r.vocab)
+    rows, total = max(1, tokens//seq), torch.zeros((), dtype=torch.float64, device=device)
     model.eval()
     for a, b in zip(x[rank::world].split(rows), y[rank::world].split(rows)):
         total += model(a.to(device), b.to(device), now).double()*b.numel()
@@ -114,12 +124,17 @@ def evaluate(model, r, corpus, now:Now=None,
 class Stopwatch:
     "Seconds of wall and of processor time, over all threads, while it runs"
     def __init__(self, sync:Callable=lambda: None): # waits until the device has finished its work
-        self.sync, self.wall, self.cpu = sync, 0., 0.
-    def __enter__(self): self.sync(); self.t = time.perf_counter(), time.process_time()
-    def __exit__(self, *error):
-        self.sync()
-        self.wall, self.cpu = (self.wall + time.perf_counter() - self.t[0],
-                               self.cpu + time.process_time() - self.t[1])
+        self.sync, self.wall, self.cpu, self.since = sync, 0., 0., None
+    @property
+    def runs(self) -> bool: return self.since is not None
+    def start(self):
+        if not self.runs: self.sync(); self.since = time.perf_counter(), time.process_time()
+    def stop(self):
+        if self.runs: self.sync(); (self.wall, self.cpu), self.since = self.read(), None
+    def read(self) -> tuple: # wall, cpu; does not wait for the device
+        if not self.runs: return self.wall, self.cpu
+        wall, cpu = self.since
+        return self.wall + time.perf_counter() - wall, self.cpu + time.process_time() - cpu
 
 # %% ../nbs/03_loop.ipynb #hardware
 @dataclass
@@ -131,6 +146,7 @@ class Hardware:
     fp8: bool = True             # eight bits where a part asks for them
     compile: bool = False
     chunk: int = 4_096           # tokens in one forward of validation
+    ahead: int = 1               # steps until the processor waits for the device
     rank: int = 0                # which of `world` processes this is
     world: int = 1
     def sync(self):
@@ -144,6 +160,7 @@ def hardware(r) -> Hardware:
     fp8 = not cuda or torch.cuda.get_device_capability() >= (8, 9)         # Ada, Hopper or later
     return Hardware(device, r.backend(device), autocast=torch.bfloat16 if bf16 else None, fp8=fp8,
                     compile=cuda and r.precision == 'bf16', chunk=65_536 if cuda else 4_096,
+                    ahead=25 if cuda else 1,
                     rank=dist.get_rank() if team else 0, world=dist.get_world_size() if team else 1)
 
 # %% ../nbs/03_loop.ipynb #precision
@@ -163,11 +180,18 @@ def check_team(r, world:int):
         raise BadInput(f'{world} processes cannot share {r.rows} rows a step; start one of '
                        f"{', '.join(fit)}")
 
+def check_micro(r, micro:int):
+    "Refuse micro-batches into which rows cannot be cut"
+    if micro < r.seq and (r.seq % micro or r.tile and micro % r.tile):
+        tiles = f', into blocks of {r.tile}' if r.tile else ''
+        raise BadInput(f'micro-batches of {micro:,} tokens: rows of {r.seq:,} cannot be cut so'
+                       f'{tiles}; try {r.seq//2:,} or {r.seq:,}')
+
 def check_tokens(r, corpus):
     "Refuse a corpus that will run out before the recipe's last step"
-    if (len(corpus.val)-1) % r.seq:
+    if (len(corpus.val)-1) % (r.val_seq or r.seq):
         raise BadInput(f'{len(corpus.val)-1:,} validation tokens cannot be cut into rows of '
-                       f'{r.seq:,}; set a shorter --set seq')
+                       f'{r.val_seq or r.seq:,}; set a shorter --set val_seq')
     if corpus.wraps: return
     skip = getattr(r.data, 'skips', 0)                     # a loader may leave some tokens out
     need = round(sum(r.schedule(r, step).rows for step in range(r.steps))*r.seq*(1+skip))
@@ -190,51 +214,69 @@ class Tick:
     wall: float          # seconds of training so far
     cpu: float           # processor seconds of training so far
 
+# %% ../nbs/03_loop.ipynb #pieces
+def pieces(t, micro:int) -> list: # of (rows, tokens) tensors of `micro` elements; the last may have fewer
+    "Cut a batch (rows, tokens) between rows, or rows themselves if they are longer than that"
+    rows, seq = t.shape
+    return t.split(micro//seq) if micro >= seq else t.reshape(-1, micro).split(1)
+
 # %% ../nbs/03_loop.ipynb #gradients
 def gradients(model, x, y, now, hw:Hardware,
-              micro:int=None, # rows in one forward and backward; all of them by default
-              last:Callable=lambda: None # called before the last of them
+              micro:int=None, # tokens in one forward and backward; all of them by default
+              last:Callable=lambda of: None, # told before the last backward what to divide by
+              summed:bool=False # is the loss a sum over tokens?
              ) -> torch.Tensor: # () mean loss
-    "Leave the gradient of the mean loss in the parameters, a micro-batch at a time"
-    total, micro, low = 0., micro or len(x), hw.autocast is not None
-    for i, (a, b) in enumerate(zip(x.split(micro), y.split(micro)), 1):
-        with torch.autocast(hw.device, hw.autocast, enabled=low):
-            loss = model(a, b, now)*(len(a)/len(x))
-        if i*micro >= len(x): last()
+    "Leave `of` times the gradient of the mean loss in the parameters, a micro-batch at a time"
+    xs, ys = (pieces(t, micro or t.numel()) for t in (x, y))
+    each, total = xs[0].numel(), 0.
+    of = len(x) if summed else x.numel()/each
+    for i, (a, b) in enumerate(zip(xs, ys), 1):
+        with torch.autocast(hw.device, hw.autocast, enabled=hw.autocast is not None):
+            loss = model(a, b, now)
+        if not summed and len(a) < len(xs[0]): loss = loss*(a.numel()/each) # the last may be smaller
+        if i == len(xs): last(of)
         loss.backward()
         total += loss.detach()
-    return total
+    return total/(x.numel() if summed else of)
 
 # %% ../nbs/03_loop.ipynb #race
 class Race:
     "One run of a recipe: what it is made of, and how it makes a step"
     def __init__(self, r, corpus, seed:int=0,
                  stop:int=None,  # leave after so many steps of the full schedule
-                 micro:int=None, # rows in one forward and backward; all of them by default
+                 micro:int=None, # tokens in one forward and backward; all of them by default
                  hw:Hardware=None):
         self.r, self.corpus, self.seed, self.micro = r, corpus, seed, micro
-        self.hw, self.done = hw or hardware(r), 0
+        self.hw, self.done, self.losses, self.vals = hw or hardware(r), 0, [], {}
         self.stop = r.steps if stop is None else min(stop, r.steps)
+        self.asked = 0           # set to end the run after a step, for all processes
+        self.pauses = set()      # steps after which the clock stops, for those who want to look
         check_team(r, self.hw.world)
         check_tokens(r, corpus)
+        if micro: check_micro(r, micro)
         self.precision = precision(r, self.hw)
         self.model = GPT(r, seed, self.hw.attend, self.hw.fp8).to(self.hw.device)
         self.forward = self.model if not self.hw.compile else torch.compile(
             self.model, dynamic=False, fullgraph=True)
-        self.optim, self.loader = r.optim(self.model, r), r.data(r, corpus, seed)
+        self.optim, reader = r.optim(self.model, r), r.data(r, corpus, seed)
+        self.loader = Ahead(reader) if self.hw.ahead > 1 else reader
         self.events = {round(share*r.steps): event for share, event in r.events}
+        self.summed = getattr(self.model.head.loss, 'summed', False)
         self.watch = Stopwatch(self.hw.sync)
 
-    def step(self) -> torch.Tensor: # () mean loss over the global batch
+    def step(self, loader=None) -> torch.Tensor: # () mean loss over the global batch
         "One optimizer step on one global batch"
         r, hw = self.r, self.hw
         self.now = r.schedule(r, self.done).to(hw.device)
         if self.done in self.events: self.events[self.done](self.model, self.optim, r)
-        batch = self.loader(self.now.rows, hw.rank, hw.world)
-        x, y = (t.to(hw.device, non_blocking=True) for t in batch)
-        loss = gradients(self.forward, x, y, self.now, hw, self.micro, self.optim.listen)
-        self.optim.step(self.now)
-        average([loss])
+        batch = (loader or self.loader)(self.now.rows, hw.rank, hw.world)
+        self.batch = [t.to(hw.device, non_blocking=True) for t in batch]
+        self.own = gradients(self.forward, *self.batch, self.now, hw, self.micro,
+                             self.optim.listen, self.summed)
+        told = torch.stack([self.own, torch.full_like(self.own, self.asked)])
+        average([told])
+        loss, self.heard = told # a spoilt update would hide what spoilt it; but looking takes time
+        if hw.ahead > 1 or loss.isfinite(): self.optim.step(self.now)
         self.done += 1
         return loss
 
@@ -244,26 +286,35 @@ def ticks(race):
     r, hw, watch = race.r, race.hw, race.watch
     evals = {round(r.steps*k/r.evals) for k in range(1, r.evals+1)}
     while race.done < race.stop:
-        with watch: loss = race.step()
-        val = None
+        watch.start()
+        loss, val = race.step(), None
+        if race.done in evals | race.pauses | {race.stop} or race.done % hw.ahead == 0: watch.stop()
         if race.done in evals:
             with torch.autocast(hw.device, hw.autocast, enabled=hw.autocast is not None):
                 val = evaluate(race.forward, r, race.corpus, race.now, hw.chunk, hw.rank, hw.world)
-        yield Tick(race.done, r.steps, race.stop, loss, val, watch.wall, watch.cpu)
+        yield Tick(race.done, r.steps, race.stop, loss, val, *watch.read())
 
 # %% ../nbs/03_loop.ipynb #follow
+class NotFinite(BadInput):
+    "A training loss that is no number any more"
+
 def follow(race, show:Callable=lambda tick, losses: None
           ): # -> (n,) training losses, {step: validation loss}
-    "Run a race to its end, keeping its losses; `show` sees every tick"
-    losses, vals = [], {}
+    "Run a race to its end, or to where it is asked to end; `show` sees every tick"
+    waiting = []                                           # losses that the device may still compute
     for tick in ticks(race):
-        losses.append(tick.loss.item())
-        if not math.isfinite(losses[-1]):
-            raise BadInput(f'step {tick.step}: the training loss is {losses[-1]}; '
-                           'lower the learning rates (--set rates.…)')
-        if tick.val is not None: vals[tick.step] = tick.val
-        show(tick, losses)
-    return losses, vals
+        waiting.append(tick.loss)
+        if tick.val is not None: race.vals[tick.step] = tick.val
+        if not race.watch.runs:
+            for loss in waiting:
+                race.losses.append(loss.item())
+                if not math.isfinite(race.losses[-1]):
+                    raise NotFinite(f'step {len(race.losses)}: the training loss is '
+                                    f'{race.losses[-1]}; lower the learning rates (--set rates.…)')
+            waiting.clear()
+            if race.heard.item(): race.stop = race.done    # all processes hear it at the same step
+        show(tick, race.losses)
+    return race.losses, race.vals
 
 # %% ../nbs/03_loop.ipynb #bar
 class Bar:
@@ -278,7 +329,8 @@ class Bar:
     def __call__(self, tick, losses):
         if self.bar is None: self.bar = self.make(tick.stop)
         if tick.val is not None: self.val = f' val {tick.val:.3f}'
-        self.bar.set_postfix_str(f'loss {np.mean(losses[-20:]):.3f}{self.val}', refresh=False)
+        if losses:
+            self.bar.set_postfix_str(f'loss {np.mean(losses[-20:]):.3f}{self.val}', refresh=False)
         self.bar.update()
         if tick.step == tick.stop: self.bar.close()
 

@@ -69,10 +69,12 @@ class MuonAdam(AdamW):
         self.muon = Muon(by_role(model)['matrix'], r.rates['matrix'], r.decay, dtype=low,
                          **settings)
     def update(self, now): super().update(now); self.muon.step(now)
-    def state_dict(self): return dict(adam=super().state_dict(), muon=self.muon.state_dict())
+    def state_dict(self):
+        return super().state_dict() | {f'muon/{k}': M for k, M in self.muon.state_dict().items()}
     def load_state_dict(self, state):
-        super().load_state_dict(state['adam'])
-        self.muon.load_state_dict(state['muon'])
+        muon = {k.removeprefix('muon/'): t for k, t in state.items() if k.startswith('muon/')}
+        self.muon.load_state_dict(muon)
+        super().load_state_dict({k: t for k, t in state.items() if not k.startswith('muon/')})
 
 # %% ../nbs/08_muon.ipynb #split-qkv
 class SplitQKV(nn.Module):

@@ -55,9 +55,12 @@ class AtDocuments(InOrder):
         else:
             raise BadInput(f'no training shard has {rows} documents at least {self.seq} tokens '
                            'apart; ask for fewer rows or a shorter seq')
-        self.at, tokens = found[-1] + self.seq, self.corpus.train[self.shard]
+        self.at, tokens = int(found[-1]) + self.seq, self.corpus.train[self.shard]
         share = found[rank*rows//world : (rank+1)*rows//world]
         return rows_of([tokens[i : i+self.seq+1] for i in share], self.vocab)
+
+    def state_dict(self): return dict(shard=self.shard, at=self.at)
+    def load_state_dict(self, state): super().load_state_dict(dict(state, known=None))
 
     def batch(self, rows) -> list: # of starts, fewer at the end of the shard
         found, at, starts = [], self.at, self.starts()
