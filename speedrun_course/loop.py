@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['average', 'join', 'team', 'by_role', 'AdamW', 'cosine', 'evaluate', 'Stopwatch', 'Hardware', 'hardware', 'precision',
-           'check_team', 'check_micro', 'check_tokens', 'Tick', 'pieces', 'gradients', 'Race', 'ticks', 'NotFinite',
-           'follow', 'Bar', 'Live', 'sample', 'log_line']
+           'check_team', 'check_micro', 'check_tokens', 'Tick', 'pieces', 'gradients', 'Race', 'ticks', 'validate',
+           'NotFinite', 'follow', 'Bar', 'Live', 'sample', 'log_line']
 
 # %% ../nbs/03_loop.ipynb #imports
 import faulthandler, math, os, sys, time
@@ -289,10 +289,15 @@ def ticks(race):
         watch.start()
         loss, val = race.step(), None
         if race.done in evals | race.pauses | {race.stop} or race.done % hw.ahead == 0: watch.stop()
-        if race.done in evals:
-            with torch.autocast(hw.device, hw.autocast, enabled=hw.autocast is not None):
-                val = evaluate(race.forward, r, race.corpus, race.now, hw.chunk, hw.rank, hw.world)
+        if race.done in evals: val = validate(race)
         yield Tick(race.done, r.steps, race.stop, loss, val, *watch.read())
+
+def validate(race, corpus=None) -> float: # nats per token
+    "The validation loss as a race stands, on its own corpus or another"
+    hw = race.hw
+    with torch.autocast(hw.device, hw.autocast, enabled=hw.autocast is not None):
+        return evaluate(race.forward, race.r, corpus or race.corpus, race.now, hw.chunk, hw.rank,
+                        hw.world)
 
 # %% ../nbs/03_loop.ipynb #follow
 class NotFinite(BadInput):
@@ -321,13 +326,13 @@ class Bar:
     "A tqdm bar with time, loss and the latest validation loss"
     def __init__(self, **how):
         from tqdm import tqdm
-        self.make = lambda n: tqdm(total=n, unit='step', leave=False, mininterval=.5, **how)
+        self.make = lambda n, done: tqdm(total=n, initial=done, unit='step', leave=False, mininterval=.5, **how)
         self.bar, self.val = None, ''
     def write(self, line): # above the bar
         from tqdm import tqdm
         tqdm.write(line)
     def __call__(self, tick, losses):
-        if self.bar is None: self.bar = self.make(tick.stop)
+        if self.bar is None: self.bar = self.make(tick.stop, tick.step-1)
         if tick.val is not None: self.val = f' val {tick.val:.3f}'
         if losses:
             self.bar.set_postfix_str(f'loss {np.mean(losses[-20:]):.3f}{self.val}', refresh=False)

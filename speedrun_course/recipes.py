@@ -401,7 +401,9 @@ from .record27 import *
 record27 = sharded.but('record27', 'Sum the loss, scale the logits, give all matrices one shape',
     history=(21, 25, 27), loss=SummedLoss, cap=ScaledCap, product=part(FP8Product, scales=fixed_scales),
     mlp=AlikeMLP, head=PatientHead,
-    pocket=dict(rates=dict(head=.0735)),
+    pocket=dict(window=96, cooldown=.77, floor=.09, betas=(.93, .944), decay=.037, momentum=.84,
+                momentum_start=.65, momentum_warmup=.63,
+                rates=dict(matrix=.24, embed=.21, head=.086, scalar=.064)),
     fineweb=dict(tokens=50304, seq=49152, val_seq=262144, steps=1750, cooldown=.45, evals=14,
                  momentum_warmup=300/1750, rates=dict(head=.22)))
 
