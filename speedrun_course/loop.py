@@ -31,11 +31,15 @@ def join():
     faulthandler.enable()                                  # a crash in native code shows where
     try: patience = timedelta(seconds=float(os.environ.get('SPEEDRUN_TIMEOUT', 600)))
     except ValueError: raise BadInput('SPEEDRUN_TIMEOUT: must be a number of seconds')
+    store, rank, world = next(dist.rendezvous('env://'))
+    attempt = os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')            # after a restart by torchrun,
+    how = dict(store=dist.PrefixStore(f'attempt {attempt}', store), rank=rank, world_size=world,
+               timeout=patience)                           # addresses in the store are of the dead
     if torch.cuda.is_available(): # naming the GPU connects it now, not in the first collective
         gpu = torch.device('cuda', int(os.environ['LOCAL_RANK']))
         torch.cuda.set_device(gpu)
-        dist.init_process_group('nccl', timeout=patience, device_id=gpu)
-    else: dist.init_process_group('gloo', timeout=patience)
+        dist.init_process_group('nccl', device_id=gpu, **how)
+    else: dist.init_process_group('gloo', **how)
     dist.barrier()
 
 @contextmanager
