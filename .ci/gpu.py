@@ -19,10 +19,14 @@ import torch.distributed as dist
 import torch.nn.functional as F
 
 from speedrun_course.baseline import GPT, Context, Now, attend
+from speedrun_course.data import Corpus, corpus
 from speedrun_course.flex import Mask, blockwise, by_device, documents
 from speedrun_course.fp8 import product8, scales
+from speedrun_course.loop import Race, follow, gradients
 from speedrun_course.measure import commit, machine, save
+from speedrun_course.plan import flops, mfu
 from speedrun_course.recipes import override, record
+from speedrun_course.train import warm_up
 
 DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
 KERNELS = 128   # tokens in a block
@@ -214,7 +218,51 @@ def sharded(small):
                 says=f"after three steps weights agree to {worst:.0e}; a step of the optimizer alone takes {rows[2]['ms']:.1f} ms, {rows[1]['ms']:.1f} unsharded")
 
 
-CHECKS = dict(flex=flex, window=window, fp8=fp8, sharded=sharded)
+def record27(small):
+    "The record run on one GPU: milliseconds of a micro-step, memory, share of the peak; and a race on real text, without recompiling."
+    name = torch.cuda.get_device_name() if DEVICE == 'cuda' else None
+    shipped = corpus()
+    text = np.where(shipped.train[0] == 0, 50256, shipped.train[0]).astype(np.uint16) # Shakespeare, a character a token
+    rows = []
+
+    def racing(*numbers):
+        torch._dynamo.reset()
+        r = record('record27').on('pocket' if small else 'fineweb')
+        data = shipped if small else Corpus('text', [text[:-131_073]], text[-131_073:])
+        race = Race(override(r, *numbers), data, seed=0)
+        start = time.perf_counter()
+        warm_up(race)
+        rows.append(dict(what='warm-up', seq=race.r.seq, seconds=time.perf_counter()-start))
+        torch._dynamo.config.error_on_recompile = True     # from here on, compiling anything is a failure
+        return race
+
+    for seq in [256] if small else (49152, 65536):
+        race = racing('rows=1', 'evals=1', f'seq={seq}', *([] if small else ['val_seq=65536']))
+        r = race.r
+        x, y = (t.to(DEVICE) for t in race.loader(1))
+        for step in (0, r.steps//2, r.steps-1):
+            now = r.schedule(r, step).to(DEVICE)
+            ms, mib = measured(lambda: gradients(race.forward, x, y, now, race.hw, summed=True), 10)
+            work = flops(r, step)
+            rows.append(dict(what='micro-step', seq=seq, step=step, ms=ms, mib=mib, tflop=work/1e12, mfu=mfu(r, ms/1e3, name, step=step)))
+            print(rows[-1])
+        ms, _ = measured(lambda: race.optim.step(now), 10)
+        rows.append(dict(what='optimizer', ms=ms, peak_mib=torch.cuda.max_memory_allocated()/2**20 if DEVICE == 'cuda' else None))
+        torch._dynamo.config.error_on_recompile = False
+        del race
+
+    race = racing('rows=1', f'steps={20 if small else 400}', 'evals=2', *([] if small else ['val_seq=65536']))
+    losses, vals = follow(race)
+    torch._dynamo.config.error_on_recompile = False
+    rows.append(dict(what='race', seq=race.r.seq, losses=losses, vals=vals, seconds=race.watch.wall))
+    mid = [x for x in rows if x['what'] == 'micro-step'][1]
+    share = f"{mid['mfu']:.0%} of the bf16 peak, " if mid['mfu'] else ''
+    return dict(rows=rows, passed=losses[-1] < losses[0] - (.5 if small else 2) and (small or mid['ms'] < 120),
+                says=f"{mid['ms']:.0f} ms for {mid['seq']:,} tokens forward and backward in mid-run, {share}{(mid['mib'] or 0)/1024:.1f} GB; "
+                     f"in {race.r.steps} steps on real text the loss fell from {losses[0]:.2f} to {losses[-1]:.2f}; nothing was compiled after the warm-up")
+
+
+CHECKS = dict(flex=flex, window=window, fp8=fp8, sharded=sharded, record27=record27)
 
 
 def main():

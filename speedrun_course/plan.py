@@ -12,7 +12,6 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple
-from unittest.mock import patch
 import torch
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
@@ -72,8 +71,7 @@ def looking(r, window:int|None) -> Shapes: # window in tokens
         if s._cdata not in own and t.shape[-1:] != (r.vocab,):
             held[s._cdata] = s.nbytes()/t.element_size()
         return t
-    with (patch('torch.is_autocast_enabled', lambda *_: False),
-          saved_tensors_hooks(keep, lambda t: t), FlopCounterMode(display=False) as counter):
+    with saved_tensors_hooks(keep, lambda t: t), FlopCounterMode(display=False) as counter:
         loss = model(tokens, tokens, now)                  # alive, so that no storage is reused
     work = Work(counter.get_total_flops()/r.seq, tally.flops/r.seq)
     return Shapes(work, tally.keys, params, sum(held.values())/r.seq)

@@ -68,7 +68,8 @@ def warm_momentum(r, step:int) -> Now:
 def lowered(x):
     "The stream in the precision that matrix products have on this machine (record 10)"
     kind = x.device.type
-    return x.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else x
+    if kind == 'meta' or not torch.is_autocast_enabled(kind): return x     # shapes have no precision
+    return x.to(torch.get_autocast_dtype(kind))
 
 class UNet(Stack):
     "The second half of the blocks sees the streams of the first, mirrored (record 11)"
