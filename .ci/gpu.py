@@ -249,6 +249,10 @@ def record27(small):
         ms, _ = measured(lambda: race.optim.step(now), 10)
         rows.append(dict(what='optimizer', ms=ms, peak_mib=torch.cuda.max_memory_allocated()/2**20 if DEVICE == 'cuda' else None))
         torch._dynamo.config.error_on_recompile = False
+        if DEVICE == 'cuda': # in a step nobody may wait for the GPU
+            torch.cuda.set_sync_debug_mode('error')
+            for _ in range(3): race.step()
+            torch.cuda.set_sync_debug_mode('default')
         del race
 
     race = racing('rows=1', f'steps={20 if small else 400}', 'evals=2', *([] if small else ['val_seq=65536']))

@@ -72,7 +72,8 @@ class Now:
     def to(self, device):
         "The same, with its tensors on a device"
         tensors = {k: getattr(self, k) for k in ('window', 'weights')}
-        return replace(self, **{k: t.to(device) for k, t in tensors.items() if t is not None})
+        return replace(self, **{k: t.to(device, non_blocking=True)
+                                for k, t in tensors.items() if t is not None})
 
 @dataclass
 class Context:

@@ -47,7 +47,8 @@ def read(path) -> tuple: # tensors, facts
     from safetensors import SafetensorError, safe_open
     try:
         with safe_open(path, 'pt') as f:
-            found, tensors = f.metadata() or {}, {k: f.get_tensor(k) for k in f.keys()}
+            found = f.metadata() or {}
+            tensors = {k: f.get_tensor(k).clone() for k in f.keys()}       # not a view of the file
     except FileNotFoundError: raise BadInput(f'{path}: no such file')
     except (SafetensorError, OSError, ValueError) as e:
         raise BadInput(f'{path}: not a checkpoint that can be read ({type(e).__name__})')
@@ -110,7 +111,8 @@ def keep(race, folder, say=print, last:int=2) -> bool: # saved? all processes mu
     except OSError as e:
         say(f'{folder}: {e.strerror}; the state of step {race.done} is not saved')
         return False
-    for old in states(folder)[:-last]: old.unlink(missing_ok=True)
+    for old in states(folder)[:-last]:
+        with suppress(OSError): old.unlink()
     return True
 
 def latest(folder, say=print): # -> path, tensors, facts; None if there is none
@@ -126,11 +128,11 @@ class Stopped(KeyboardInterrupt):
 
 @contextmanager
 def listening(race):
-    "Let Ctrl-C and a scheduler's signals end a race after the present step"
-    def hear(number, frame): # torchrun passes a Ctrl-C on that its processes have heard already
+    "Let Ctrl-C and a scheduler's signals end a race between two steps"
+    def hear(number, frame):
         if race.asked == number == signal.SIGINT and race.hw.world == 1: raise KeyboardInterrupt
         race.asked = number
-    names = 'SIGINT', 'SIGTERM', 'SIGUSR1'                 # Windows has no SIGUSR1
+    names = 'SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR1'       # Windows has two of them
     heard = [getattr(signal, n) for n in names if hasattr(signal, n)]
     if threading.current_thread() is not threading.main_thread(): heard = []
     before = {number: signal.signal(number, hear) for number in heard}

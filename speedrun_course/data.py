@@ -161,7 +161,8 @@ def rows_of(spans,    # (seq+1,) token ids each
         file = getattr(spans[ids.max(1).values.argmax()], 'filename', None) # shards are mapped
         raise BadInput(f"{file or 'tokens'}: token id {top} is outside the vocabulary of {vocab}; "
                        'another tokenizer made this; name other shards with --data')
-    return ids[:, :-1], ids[:, 1:]
+    whole = torch.contiguous_format                        # one stretch of memory, as GPUs fetch it
+    return ids[:, :-1].clone(memory_format=whole), ids[:, 1:].clone(memory_format=whole)
 
 # %% ../nbs/01_data.ipynb #in-order
 class InOrder:

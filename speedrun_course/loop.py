@@ -253,11 +253,14 @@ class Race:
         self.r, self.corpus, self.seed, self.micro = r, corpus, seed, micro
         self.hw, self.done, self.losses, self.vals = hw or hardware(r), 0, [], {}
         self.stop = r.steps if stop is None else min(stop, r.steps)
-        self.asked = 0           # set to end the run after a step, for all processes
+        self.asked = 0           # set to a signal's number to end the run, for all processes
         self.pauses = set()      # steps after which the clock stops, for those who want to look
         check_team(r, self.hw.world)
         check_tokens(r, corpus)
         if micro: check_micro(r, micro)
+        # looking is cheap beside a step of eight GPUs, but who asks must not wait for 25 of one
+        self.ahead = min(self.hw.ahead, max(1, self.hw.ahead*self.hw.world*2**16//(r.rows*r.seq)))
+        self.chunk = min(self.hw.chunk, micro or self.hw.chunk)
         self.precision = precision(r, self.hw)
         self.model = GPT(r, seed, self.hw.attend, self.hw.fp8).to(self.hw.device)
         self.forward = self.model if not self.hw.compile else torch.compile(
@@ -287,12 +290,12 @@ class Race:
 # %% ../nbs/03_loop.ipynb #ticks
 def ticks(race):
     "Run a race: a tick after every step, with a validation loss where one is due"
-    r, hw, watch = race.r, race.hw, race.watch
+    r, watch = race.r, race.watch
     evals = {round(r.steps*k/r.evals) for k in range(1, r.evals+1)}
     while race.done < race.stop:
         watch.start()
         loss, val = race.step(), None
-        if race.done in evals | race.pauses | {race.stop} or race.done % hw.ahead == 0: watch.stop()
+        if race.done in evals | race.pauses | {race.stop} or race.done % race.ahead == 0: watch.stop()
         if race.done in evals: val = validate(race)
         yield Tick(race.done, r.steps, race.stop, loss, val, *watch.read())
 
@@ -300,7 +303,7 @@ def validate(race, corpus=None) -> float: # nats per token
     "The validation loss as a race stands, on its own corpus or another"
     hw = race.hw
     with torch.autocast(hw.device, hw.autocast, enabled=hw.autocast is not None):
-        return evaluate(race.forward, race.r, corpus or race.corpus, race.now, hw.chunk, hw.rank,
+        return evaluate(race.forward, race.r, corpus or race.corpus, race.now, race.chunk, hw.rank,
                         hw.world)
 
 # %% ../nbs/03_loop.ipynb #follow
@@ -321,7 +324,8 @@ def follow(race, show:Callable=lambda tick, losses: None
                     raise NotFinite(f'step {len(race.losses)}: the training loss is '
                                     f'{race.losses[-1]}; lower the learning rates (--set rates.…)')
             waiting.clear()
-            if race.heard.item(): race.stop = race.done    # all processes hear it at the same step
+            if heard := race.heard.item(): # by all processes, at the same step
+                race.stop, race.asked = race.done, race.asked or round(heard*race.hw.world)
         show(tick, race.losses)
     return race.losses, race.vals
 
