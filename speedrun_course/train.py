@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['log_header', 'log_facts', 'warm_up', 'undisturbed', 'fitting', 'memory_of', 'writing', 'append', 'trim_log',
-           'prepare', 'start', 'run', 'peak_mib', 'finish', 'tell', 'list_records', 'parser', 'choose', 'choose_data',
-           'continued', 'first', 'newest', 'main', 'finished', 'tell_all', 'reported']
+           'prepare', 'start', 'run', 'peak_mib', 'finish', 'tell', 'list_records', 'parser', 'add_machine', 'choose',
+           'choose_data', 'first', 'newest', 'finished', 'continued', 'tell_all', 'main', 'reported']
 
 # %% ../nbs/18_train.ipynb #imports
-import argparse, gc, json, os, re, shutil, sys, time
+import argparse, gc, json, os, re, shutil, subprocess, sys, time
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -34,7 +34,9 @@ def log_header(race) -> str:
 def log_facts(race) -> str:
     "A line for the command, the commit, the precision, and each fact of the machine"
     told = dict(command=' '.join(sys.argv), commit=commit(), precision=race.precision, **machine())
-    return '\n'.join(f'{k}: {v}' for k, v in told.items())
+    smi = shutil.which('nvidia-smi') # the speedrun's logs show its output, too
+    seen = smi and subprocess.run([smi], capture_output=True, text=True).stdout
+    return '\n'.join([*(f'{k}: {v}' for k, v in told.items()), *([seen] if seen else [])])
 
 # %% ../nbs/18_train.ipynb #warm-up
 def warm_up(race):
@@ -260,6 +262,18 @@ def parser():
                    help='leave after N steps of the full schedule (default: all)')
     p.add_argument('--set', action='append', default=[], metavar='NAME=VALUE',
                    help='override a number of the recipe, such as width=256 or rates.all=2e-3')
+    p.add_argument('--data', metavar='DIR', help="folder of shards (default: the track's own)")
+    p.add_argument('--out', metavar='DIR', help='folder for log, result and checkpoint '
+                                                '(default: runs/RECORD-TRACK-sSEED-TIME)')
+    p.add_argument('--list', action='store_true', help='show the records and leave')
+    p.add_argument('--plan', action='store_true',
+                   help='show what the run takes in tokens, memory, time and dollars, and leave')
+    add_machine(p)
+    return p
+
+# %% ../nbs/18_train.ipynb #add-machine
+def add_machine(p):
+    "The options for what a machine may lack: memory, time, reliability"
     p.add_argument('--micro-tokens', default='auto', metavar='N',
                    help='tokens in one forward and backward; less memory, and the same mathematics '
                         "unless it is less than a row (default: what the GPU's memory holds; "
@@ -269,13 +283,6 @@ def parser():
     p.add_argument('--resume', metavar='PATH',
                    help='go on from a state or a folder of them; '
                         'auto: from what is in --out, or from the start if nothing is')
-    p.add_argument('--data', metavar='DIR', help="folder of shards (default: the track's own)")
-    p.add_argument('--out', metavar='DIR', help='folder for log, result and checkpoint '
-                                                '(default: runs/RECORD-TRACK-sSEED-TIME)')
-    p.add_argument('--list', action='store_true', help='show the records and leave')
-    p.add_argument('--plan', action='store_true',
-                   help='show what the run takes in tokens, memory, time and dollars, and leave')
-    return p
 
 # %% ../nbs/18_train.ipynb #choose
 def choose(a): # parsed options -> filled-in recipe, or one line saying why not
@@ -295,6 +302,25 @@ def choose_data(a, r): # -> recipe, corpus, target
     own = a.data and r.track == 'pocket' or len(data.val)-1 < VAL_TOKENS[r.track]
     return r, data, None if own else TARGET[r.track]       # another text has no target
 
+# %% ../nbs/18_train.ipynb #folder
+def first(look): # -> what look() gave there
+    "What the first of all processes sees, told to all"
+    if not dist.is_initialized(): return look()
+    seen = [None if dist.get_rank() else look()]
+    dist.broadcast_object_list(seen)
+    return seen[0]
+
+def newest(folder): # -> path or None
+    "The newest state of a folder that can be read"
+    return (state := latest(folder)) and state[0]
+
+def finished(out): # -> its final loss, or None
+    "Has the run in a folder come to its end before?"
+    try: final = json.loads((out/'result.json').read_text())['final']
+    except FileNotFoundError: return None
+    if final is not None: print(f'{out}: has finished with {final:.4f}')
+    return final
+
 # %% ../nbs/18_train.ipynb #continued
 def continued(a): # parsed options -> recipe, tensors and facts
     "What a state says is to be trained; options must not say otherwise"
@@ -311,16 +337,16 @@ def continued(a): # parsed options -> recipe, tensors and facts
     a.seed, a.out = facts['seed'], state.parent
     return recipe_of(facts), (tensors, facts)
 
-def first(look): # -> what look() gave there
-    "What the first of all processes sees, told to all"
-    if not dist.is_initialized(): return look()
-    seen = [None if dist.get_rank() else look()]
-    dist.broadcast_object_list(seen)
-    return seen[0]
-
-def newest(folder): # -> path or None
-    "The newest state of a folder that can be read"
-    return (state := latest(folder)) and state[0]
+# %% ../nbs/18_train.ipynb #tell-all
+def tell_all(finals, target, track):
+    "Say what several seeds have in common, and what else this machine could do"
+    if len(finals) > 1 and None not in finals:
+        test = f', p {meets(finals, target):.2g} (t-test: mean below {target})' if target else ''
+        print(f'{len(finals)} seeds: mean {np.mean(finals):.4f}, '
+              f'sd {np.std(finals, ddof=1):.4f}{test}')
+    if torch.cuda.is_available() and track == 'pocket':
+        print('this machine has a GPU; the real race: '
+              'python -m speedrun_course.train --track fineweb')
 
 # %% ../nbs/18_train.ipynb #main
 @command
@@ -347,23 +373,6 @@ def main(argv=None):
             finals.append(result['final'])
             if not race.hw.rank: tell(race, result, out, target)
     if os.environ.get('RANK', '0') == '0': tell_all(finals, target, r.track)
-
-def finished(out): # -> its final loss, or None
-    "Has the run in a folder come to its end before?"
-    try: final = json.loads((out/'result.json').read_text())['final']
-    except FileNotFoundError: return None
-    if final is not None: print(f'{out}: has finished with {final:.4f}')
-    return final
-
-def tell_all(finals, target, track):
-    "Say what several seeds have in common, and what else this machine could do"
-    if len(finals) > 1 and None not in finals:
-        test = f', p {meets(finals, target):.2g} (t-test: mean below {target})' if target else ''
-        print(f'{len(finals)} seeds: mean {np.mean(finals):.4f}, '
-              f'sd {np.std(finals, ddof=1):.4f}{test}')
-    if torch.cuda.is_available() and track == 'pocket':
-        print('this machine has a GPU; the real race: '
-              'python -m speedrun_course.train --track fineweb')
 
 # %% ../nbs/18_train.ipynb #reported
 def reported(main):
