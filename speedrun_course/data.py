@@ -228,9 +228,12 @@ class Ahead:
     def __call__(self, *asked): # rows, rank, world
         if asked != self.asked: self.load_state_dict(self.state_dict())    # the bet was lost
         batch = self.read(asked) if self.next is None else self.next.result()
+        self.expect(*asked)
+        return batch
+
+    def expect(self, *asked): # begins to read what will be asked for
         self.asked, self.before = asked, self.reader.state_dict()
         self.next = self.pool.submit(self.read, asked)
-        return batch
 
     def read(self, asked):
         batch = self.reader(*asked)

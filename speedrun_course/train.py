@@ -20,8 +20,8 @@ from .loop import (Bar, Hardware, NotFinite, Race, follow, hardware, log_line, s
                                   team, validate)
 from .measure import PACKAGE, commit, machine, meets, report, save, seeds, summary
 from .plan import mfu, micro_tokens, plan
-from .recipes import (DEFAULT, TARGET, TRACKS, Recipe, default, override, record,
-                                     records)
+from .recipes import (DEFAULT, RECORD_RUN, TARGET, TRACKS, Recipe, default, override,
+                                     record, records)
 
 # %% ../nbs/18_train.ipynb #header
 def log_header(race) -> str:
@@ -152,6 +152,8 @@ def start(r, data, seed:int, out:Path,
     with memory_of(race):
         if race.hw.compile: warm_up(race)
     if found: restore(race, *found)
+    if hw.ahead > 1: # the first shard is opened before the clock starts
+        race.loader.expect(r.schedule(r, race.done).rows, hw.rank, hw.world)
     return race
 
 # %% ../nbs/18_train.ipynb #run
@@ -246,8 +248,8 @@ def parser():
     p = argparse.ArgumentParser('python -m speedrun_course.train',
                                 description='Train a record of the speedrun.')
     p.add_argument('record', nargs='?', metavar='RECORD',
-                   help="which one (see --list); without it, the pocket's best, "
-                        'a little longer than it needs on average')
+                   help="which one (see --list); without it, the pocket's best, a little longer "
+                        f'than it needs on average, or on FineWeb {RECORD_RUN}')
     p.add_argument('--track', choices=TRACKS,
                    help='shipped characters for a CPU, or FineWeb for GPUs (default pocket)')
     one = p.add_mutually_exclusive_group()
@@ -292,7 +294,7 @@ def choose(a): # parsed options -> filled-in recipe, or one line saying why not
             raise BadInput(f"--{name.replace('_', '-')} {n}: must be at least 1")
     if a.resume == 'auto' and not a.out: raise BadInput('--resume auto: name the folder with --out')
     track = a.track or 'pocket'
-    r = record(a.record or DEFAULT).on(track) if a.record or track != 'pocket' else default()
+    r = record(a.record or RECORD_RUN).on(track) if a.record or track != 'pocket' else default()
     return override(r, *([f'steps={a.steps}'] if a.steps is not None else []), *a.set)
 
 def choose_data(a, r): # -> recipe, corpus, target
