@@ -26,6 +26,7 @@ def average(tensors): # changed in place
     for t, mean in zip(tensors, message.split([t.numel() for t in tensors])):
         t.copy_(mean.view_as(t))
 
+# %% ../nbs/03_loop.ipynb #team
 def join():
     "Meet the other processes, or fail early, with a trace"
     faulthandler.enable()                                  # a crash in native code shows where
