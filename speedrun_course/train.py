@@ -232,12 +232,12 @@ def tell(race, result, out, target=None):
 # %% ../nbs/18_train.ipynb #list
 def list_records() -> str:
     "All records with what was measured of them on the pocket track"
-    rows = [f"{'record':12}{'official':>9}{'steps':>7}{'loss':>17}{'CPU-s':>8}  what it does"]
+    rows = [f"{'record':12}{'official':>11}{'steps':>7}{'loss':>17}{'CPU-s':>8}  what it does"]
     for name, r in records().items():
         x = summary().get(name)
         measured = f"{'not measured':>17}{'':8}"
         if x: measured = f"{x['mean']:.4f} ± {x['sd']:.4f}{x['cpu']:8.1f}"
-        rows.append(f"{name:12}{','.join(map(str, r.history)) or '-':>9}{r.pocket['steps']:7d}"
+        rows.append(f"{name:12}{','.join(map(str, r.history)) or '-':>11}{r.pocket['steps']:7d}"
                     f"{measured:>25}  {r.about}")
     return '\n'.join([*rows, 'pocket track; loss is mean ± sd over seeds, '
                              f"the target is {TARGET['pocket']}"])
