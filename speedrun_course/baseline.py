@@ -100,12 +100,13 @@ class Embed(nn.Module):
         return F.embedding(ctx.tokens, self.wte) + self.wpe[ctx.start : ctx.start+T]
 
 # %% ../nbs/02_baseline.ipynb #attend
-def attend(q, k, v, ctx, scale:float=None, # (B, H, T, d) each -> (B, H, T, d)
+def attend(q, k, v, ctx, scale:float=None, # (B, H, T, d) each, or fewer keys' heads that queries share
            mask=None # has dense(): (B, 1, T, T) bool; by default each token sees all before it
-          ):
+          ): # -> (B, H, T, d)
     "Attention over whole rows, by PyTorch's fused kernel"
     see = None if mask is None else mask.dense()
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=see, is_causal=see is None, scale=scale)
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=see, is_causal=see is None, scale=scale,
+                                          enable_gqa=q.shape[1] != k.shape[1])
 
 def everywhere(device:str): # -> the function that attends
     "The same attention on every machine"

@@ -94,8 +94,11 @@ def blockwise(q, k, v, ctx, scale:float=None, mask:Mask=None): # (B, H, T, d) ea
     "Attention on a CPU, which visits what the mask's blocks say"
     if mask is None or q.shape[-2] % mask.block: return attend(q, k, v, ctx, scale, mask)
     if mask.tiles is None: mask.tiles = strips(mask)
+    shared, pad = q.shape[1] != k.shape[1], v.shape[-1] - q.shape[-1]
+    if pad > 0: # zeros change no score, and the fused kernel wants one width
+        scale, q, k = scale or q.shape[-1]**-.5, F.pad(q, (0, pad)), F.pad(k, (0, pad))
     return torch.cat([F.scaled_dot_product_attention(q[..., a:b, :], k[..., c:b, :], v[..., c:b, :],
-                                                     attn_mask=see, scale=scale)
+                                                     attn_mask=see, scale=scale, enable_gqa=shared)
                       for a, b, c, see in mask.tiles], -2)
 
 # %% ../nbs/11_flex.ipynb #flex
@@ -115,7 +118,8 @@ def flex_backend(shared:int=232_448, # bytes of shared memory; an H100's by defa
         if mask is None or mask.block % least or q.shape[-2] % mask.block:
             return attend(q, k, v, ctx, scale, mask)
         q, k, v = lowered(q), lowered(k), lowered(v)       # the kernel wants one precision
-        return kernel(q, k, v, block_mask=sparse(mask), scale=scale, kernel_options=options)
+        return kernel(q, k, v, block_mask=sparse(mask), scale=scale, kernel_options=options,
+                      enable_gqa=q.shape[1] != k.shape[1])
     return attend_blocks
 
 def by_device(device:str): # -> what `ctx.attend` does there

@@ -79,32 +79,39 @@ def load(record:str='*',      # its name
                   key=lambda x: (x['record'], x['digest'], x['seed']))
 
 # %% ../nbs/05_measure.ipynb #collect
-def job(r, base, seed, kind, folder, threads, show) -> dict:
+def job(r, base, seed, kind, folder, threads, show, look=None) -> dict:
     "One run for the results folder; a run that is already there is read, not repeated"
     path = Path(folder)/kind/r.name/f'{r.track}-{digest(r)}-s{seed}.json'
     if path.exists(): return json.loads(path.read_text())
     if threads: torch.set_num_threads(threads)
     bar = Bar(desc=f'{r.name} seed {seed}') if show else lambda *_: None
-    race = Race(r, corpus(r.track, tuning=kind == 'tuning'), seed)
-    result = report(race, *follow(race, bar), base)
-    save(result, path)
+    race, seen = Race(r, corpus(r.track, tuning=kind == 'tuning'), seed), {}
+    def each(tick, losses):
+        bar(tick, losses)
+        if look and tick.step in race.pauses: seen[tick.step] = look(race)
+    if look: race.pauses |= {round(r.steps*k/4) for k in range(1, 5)}
+    result = report(race, *follow(race, each), base)
+    save(result | (dict(seen=seen) if look else {}), path)
     return json.loads(path.read_text())
 
 def collect(r:Recipe, seeds, *assignments, # numbers to override, 'name=value' each
             track='pocket', kind='official', folder=None,
             workers:int=1,      # runs at once, each with one thread if there are several
-            show=False) -> list[dict]:
+            show=False,
+            look=None           # race -> dict, four times in a run; kept as `seen`, by step
+           ) -> list[dict]:
     "Results of a record for several seeds, running those that are missing"
     base = r.on(track)
     jobs = [(override(base, *assignments), base, s, kind, str(folder or RESULTS),
-             workers > 1 and 1, show) for s in seeds]
+             workers > 1 and 1, show, look) for s in seeds]
     return run_jobs(jobs, workers)
 
-def run_jobs(jobs, workers:int) -> list[dict]:
-    "Results of jobs, one after the other or several at once"
-    if workers == 1: return [job(*j) for j in jobs]
+def run_jobs(jobs, workers:int, say=lambda result: None) -> list[dict]:
+    "Results of jobs, one after the other or several at once; `say` hears each as it comes"
+    def heard(result): say(result); return result
+    if workers == 1: return [heard(job(*j)) for j in jobs]
     with ProcessPoolExecutor(workers, get_context('spawn')) as pool:
-        return list(pool.map(job, *zip(*jobs)))
+        return [heard(x) for x in pool.map(job, *zip(*jobs))]
 
 # %% ../nbs/05_measure.ipynb #trial
 def trial(name:str, r, corpus, seed:int, folder=None) -> dict:

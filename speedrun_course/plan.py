@@ -27,19 +27,19 @@ class Kept(torch.autograd.Function):
     "Attention's shape, keeping what a fused kernel keeps: queries, keys, values and the result"
     @staticmethod
     def forward(ctx, q, k, v):
-        y = torch.empty_like(q)
+        y = q.new_empty(*q.shape[:-1], v.shape[-1])
         ctx.save_for_backward(q, k, v, y)
         return y
     @staticmethod
-    def backward(ctx, g): return g, g, g
+    def backward(ctx, g): return *map(torch.empty_like, ctx.saved_tensors[:3]),
 
 class Tally:
-    "An attention that takes notes only: 4 FLOPs per query, key and number of a head"
+    "An attention that takes notes only: 2 FLOPs per query, key and number of a key or a value"
     def __init__(self): self.flops, self.keys = 0., 0.     # keys per query, summed over layers
-    def __call__(self, q, k, v, ctx, scale=None, mask=None): # (B, H, T, d) each
+    def __call__(self, q, k, v, ctx, scale=None, mask=None): # as for `attend`
         keys = q.shape[-2]/2                               # on average, if all before are seen
         if mask is not None: keys = min(keys, int(mask.near)*mask.block)
-        self.flops += 4*q.numel()*keys
+        self.flops += 2*q.shape[:-1].numel()*(q.shape[-1] + v.shape[-1])*keys
         self.keys += keys
         return Kept.apply(q, k, v)
 

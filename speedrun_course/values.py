@@ -29,10 +29,10 @@ def outer(i:int, layers:int) -> int|None: # number of the table
 # %% ../nbs/10_values.ipynb #tables
 class ValueTables(NormedEmbed):
     "The embedding, and tables of values that attention will mix in, looked up once (record 14)"
-    def __init__(self, r, pattern=mirrored):
+    def __init__(self, r, pattern=mirrored, shrink:int=1): # how much narrower than the stream
         super().__init__(r)
         used = {pattern(i, r.layers) for i in range(r.layers)} - {None}
-        self.tables = nn.ParameterList(param(len(self.wte), r.width, role='embed',
+        self.tables = nn.ParameterList(param(len(self.wte), r.width//shrink, role='embed',
                                              init=r.init(r, 'embed')) for _ in used)
     def forward(self, ctx):
         ctx.memo['values'] = [lowered(F.embedding(ctx.tokens, table)) for table in self.tables]
@@ -55,6 +55,7 @@ class Silent(nn.Module):
     "An attention that says nothing"
     def forward(self, x, ctx): return 0.
 
-def all_but(r, i, place:float=7/12): # how deep, as a share of the layers
+def all_but(r, i, place:float=7/12, # how deep, as a share of the layers
+            attention=Attention):
     "Attention in every layer but one (record 17)"
-    return Silent() if i == int(place*r.layers) else Attention(r, i)
+    return Silent() if i == int(place*r.layers) else attention(r, i)
