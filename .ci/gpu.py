@@ -103,10 +103,10 @@ def flex(small):
     return dict(rows=rows, says=says, passed=worst < .02)
 
 
-def window(small):
-    "Every record with a window, whole, compiled: one program for all windows, the loss of the dense mask."
+def whole(names, small):
+    "Whole models with a window, compiled: one program for all windows, the loss of the dense mask; and the time of a forward and backward."
     rows = []
-    for name in ('flex', 'windows', 'longshort'):
+    for name in names:
         torch.manual_seed(0)
         torch._dynamo.reset()
         r = record(name).on('pocket' if small else 'fineweb')
@@ -131,9 +131,29 @@ def window(small):
                 with torch.no_grad(): want = dense(x, y, now)
             rows.append(dict(record=name, window=near, loss=loss.item(), dense=want.item(), graphs=graphs.frame_count))
             print(rows[-1])
+
+        def both():
+            with torch.autocast(DEVICE, torch.bfloat16, enabled=not small): step(x, y, now).backward()
+            model.zero_grad()
+
+        rows[-1]['ms'], rows[-1]['mib'] = measured(both, 3 if small else 20) # with the widest window
+        del model, dense
     worst = max(abs(r['loss']-r['dense']) for r in rows)
-    return dict(rows=rows, passed=worst < .02 and all(r['graphs'] == 1 for r in rows),
-                says=f'whole models, compiled: one program for {len(rows)} windows, losses within {worst:.1g} of the dense mask')
+    return dict(rows=rows, passed=worst < .02 and all(r['graphs'] == 1 for r in rows)), worst
+
+
+def window(small):
+    "Every record with a window."
+    found, worst = whole(('flex', 'windows', 'longshort'), small)
+    return found | dict(says=f"whole models, compiled: one program for {len(found['rows'])} windows, losses within {worst:.1g} of the dense mask")
+
+
+def diff(small):
+    "Two maps in every head: wide values, shared keys; what they cost beside one map."
+    found, worst = whole(('fp8', 'diff', 'diff-thin', 'diff2', 'diff2-narrow'), small)
+    ms = {r['record']: r['ms'] for r in found['rows'] if 'ms' in r}
+    costs = ', '.join(f"{name} {ms[name]/ms['fp8']:.2f}" for name in ms if name != 'fp8')
+    return found | dict(says=f'two maps, compiled: losses within {worst:.1g} of the dense mask; time of a forward and backward over that of fp8: {costs}')
 
 
 def fp8(small):
@@ -266,7 +286,7 @@ def record27(small):
                      f"in {race.r.steps} steps on real text the loss fell from {losses[0]:.2f} to {losses[-1]:.2f}; nothing was compiled after the warm-up")
 
 
-CHECKS = dict(flex=flex, window=window, fp8=fp8, sharded=sharded, record27=record27)
+CHECKS = dict(flex=flex, window=window, fp8=fp8, sharded=sharded, record27=record27, diff=diff)
 
 
 def main():

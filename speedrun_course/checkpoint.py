@@ -15,7 +15,7 @@ import torch, torch.distributed as dist
 from .baseline import GPT
 from .data import BadInput
 from .loop import NotFinite, pieces
-from .recipes import differences, digest, record, records
+from .recipes import ARMS, differences, digest, record, records
 
 # %% ../nbs/16_checkpoint.ipynb #fingerprint
 def fingerprint(tensors:dict, facts:str) -> str:
@@ -60,7 +60,7 @@ def read(path) -> tuple: # tensors, facts
 # %% ../nbs/16_checkpoint.ipynb #about
 def about(race) -> dict:
     "What a file must say for its weights to be of use"
-    r, known = race.r, race.r.name in records()
+    r, known = race.r, race.r.name in records() | ARMS
     return dict(record=r.name, track=r.track, step=race.done, digest=digest(r), seed=race.seed,
                 changed=differences(record(r.name).on(r.track), r) if known else {},
                 chars=race.corpus.chars)

@@ -54,7 +54,7 @@ class DiffV1(LongShort):
         self.vectors = param(4, r.width//r.heads, role='scalar', init=normal(.1*self.calm))
     def weight(self, x): # () λ
         q1, k1, q2, k2 = self.vectors.float()/self.calm
-        return (q1 @ k1).exp() - (q2 @ k2).exp() + self.start
+        return (q1*k1).sum().exp() - (q2*k2).sum().exp() + self.start
     def forward(self, q, k, v, x, ctx): # q, k (B, 2h, T, c), v (B, h, T, 2c) -> (B, h, T, 2c)
         y = super().forward(q, k, v.repeat_interleave(2, 1), x, ctx)
         return subtract(y, self.weight(x).type_as(y))

@@ -27,7 +27,8 @@ class Kept(torch.autograd.Function):
     "Attention's shape, keeping what a fused kernel keeps: queries, keys, values and the result"
     @staticmethod
     def forward(ctx, q, k, v):
-        y = q.new_empty(*q.shape[:-1], v.shape[-1])
+        B, H, T, _ = q.shape                               # laid out as the heads will be joined
+        y = q.new_empty(B, T, H, v.shape[-1]).transpose(1, 2)
         ctx.save_for_backward(q, k, v, y)
         return y
     @staticmethod
@@ -35,11 +36,13 @@ class Kept(torch.autograd.Function):
 
 class Tally:
     "An attention that takes notes only: 2 FLOPs per query, key and number of a key or a value"
-    def __init__(self): self.flops, self.keys = 0., 0.     # keys per query, summed over layers
+    def __init__(self): self.flops, self.back, self.keys = 0., 0., 0. # keys per query, summed over layers
     def __call__(self, q, k, v, ctx, scale=None, mask=None): # as for `attend`
         keys = q.shape[-2]/2                               # on average, if all before are seen
         if mask is not None: keys = min(keys, int(mask.near)*mask.block)
-        self.flops += 2*q.shape[:-1].numel()*(q.shape[-1] + v.shape[-1])*keys
+        one = 2*q.shape[:-1].numel()*keys                  # FLOPs for one number of a head
+        self.flops += one*(q.shape[-1] + v.shape[-1])
+        self.back += one*(3*q.shape[-1] + 2*v.shape[-1])   # scores again, then three gradients and what is between
         self.keys += keys
         return Kept.apply(q, k, v)
 
@@ -48,6 +51,7 @@ class Work(NamedTuple):
     "FLOPs of a forward, per token"
     linear: float              # of products with weights
     attention: float
+    back: float                # attention's backward
 
 class Shapes(NamedTuple):
     "What one forward of one row shows without computing it"
@@ -73,7 +77,7 @@ def looking(r, window:int|None) -> Shapes: # window in tokens
         return t
     with saved_tensors_hooks(keep, lambda t: t), FlopCounterMode(display=False) as counter:
         loss = model(tokens, tokens, now)                  # alive, so that no storage is reused
-    work = Work(counter.get_total_flops()/r.seq, tally.flops/r.seq)
+    work = Work(counter.get_total_flops()/r.seq, tally.flops/r.seq, tally.back/r.seq)
     return Shapes(work, tally.keys, params, sum(held.values())/r.seq)
 
 def shapes(r, step:int) -> Shapes:
@@ -96,7 +100,7 @@ def flops(r, step:int=None) -> float: # of all GPUs together
     "Training FLOPs of one optimizer step, or of the schedule's mean step"
     if step is None: return sum(flops(r, s) for s in sampled(r))/3
     w = work(r, step)
-    return (3*w.linear + 3.5*w.attention)*r.schedule(r, step).rows*r.seq
+    return (3*w.linear + w.attention + w.back)*r.schedule(r, step).rows*r.seq
 
 # %% ../nbs/17_plan.ipynb #peaks
 PEAKS = {'H200': 989, 'H100 PCIE': 756, 'H100 NVL': 835, 'H100': 989, 'GH200': 989, 'B200': 2250,
@@ -205,7 +209,7 @@ def needs(r) -> list: # of lines
         lines += [f'data        {read/1e6:,.0f}M tokens to read: {n} shard{"s"*(n > 1)} and one for '
                   f'validation, {(n+1)*SHARD*2/1e9:.1f} GB to download']
     return [*lines, f'FLOPs       {flops(r)*r.steps:.2g} in training; a token has '
-            f'{3*w.linear/1e6:,.3g} M in matrices, {3.5*w.attention/1e6:,.2g} M in attention']
+            f'{3*w.linear/1e6:,.3g} M in matrices, {(w.attention+w.back)/1e6:,.2g} M in attention']
 
 # %% ../nbs/17_plan.ipynb #bill
 def bill(r, machine) -> str:
