@@ -98,7 +98,8 @@ class DiffV2(LongShort):
     "One map minus λ times another, with a λ for each token and pair (V2)"
     def __init__(self, r, i, shrink:int=1, **how): # of LongShort
         super().__init__(r, i, **how)
-        self.gate, self.calm = param(r.heads//shrink, r.width, role='scalar', init=constant(0)), calm(r)
+        self.gate = param(r.heads//shrink, r.width, role='scalar', init=constant(0))
+        self.calm = calm(r)
     def weight(self, x): # (B, T, d) -> (B, h, T, 1) λ, in (0, 1)
         return token_gate(x, self.gate/self.calm)
     def forward(self, q, k, v, x, ctx): # q (B, 2h, T, c), k, v (B, h, T, c) -> (B, h, T, c)

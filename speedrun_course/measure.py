@@ -94,7 +94,7 @@ def job(r, base, seed, kind, folder, threads, show, look=None) -> dict:
     try: follow(race, each)
     except NotFinite:
         if kind in ('official', 'default'): raise
-        race.vals[r.steps] = math.log(r.vocab)             # elsewhere, it counts as having learned nothing
+        race.vals[r.steps] = math.log(r.vocab)             # elsewhere it has learned nothing
     result = report(race, race.losses, race.vals, base)
     save(result | (dict(seen=seen) if look else {}), path)
     return json.loads(path.read_text())

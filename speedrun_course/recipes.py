@@ -217,7 +217,8 @@ ARMS = {} # recipes that are no records, but are tried against one: name -> Reci
 def record(name:str) -> Recipe:
     "The record, or the arm of a trial, of that name"
     known = records() | ARMS
-    if name not in known: raise BadInput(f'no record is called {name!r}{nearest(name, list(known))}')
+    if name not in known:
+        raise BadInput(f'no record is called {name!r}{nearest(name, list(known))}')
     return known[name]
 
 # %% ../nbs/04_recipes.ipynb #override
@@ -423,10 +424,12 @@ from .diff import *
 
 # %% ../nbs/20_diff.ipynb #diff-record
 diff = fp8.but('diff', 'Subtract a second map from the first', interpolated=True,
-               project=PairedValues, mix=part(DiffV1, **fp8.mix.keywords), gate=SubNorm)
+               project=PairedValues, mix=part(DiffV1, **fp8.mix.keywords), gate=SubNorm,
+               pocket=dict(steps=103))
 
 diff2 = fp8.but('diff2', 'Subtract a second query’s map, as much as the token asks for',
-                interpolated=True, project=TwiceQueries, mix=part(DiffV2, **fp8.mix.keywords))
+                interpolated=True, project=TwiceQueries, mix=part(DiffV2, **fp8.mix.keywords),
+                pocket=dict(steps=89))
 
 # %% ../nbs/20_diff.ipynb #arms
 ARMS |= {r.name: r for r in (

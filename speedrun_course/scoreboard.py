@@ -15,15 +15,17 @@ from .recipes import TRACKS, Recipe, override, record
 from .trial import begin, look, run, table, take_up, write
 
 # %% ../nbs/80_scoreboard.ipynb #arm
-def arm(text:str, # a record, a record and numbers (fp8,rates.matrix=.2), or an object of a module (mine:idea)
+def arm(text:str, # fp8: a record; fp8,rates.matrix=.2: with numbers; mine:idea: of your module
         track:str='pocket', *assignments) -> Recipe: # filled in
     "What a word of the command line stands for"
     name, *own = text.split(',')
     if ':' in name:
         sys.path.insert(0, '')                             # the folder where one stands
         try: r = pkgutil.resolve_name(name)
-        except Exception as e: raise BadInput(f'{name}: {type(e).__name__}: {e}') # whatever a user's file does
-        if not isinstance(r, Recipe): raise BadInput(f'{name} is no recipe but a {type(r).__name__}')
+        except Exception as e:                             # whatever a user's file does
+            raise BadInput(f'{name}: {type(e).__name__}: {e}')
+        if not isinstance(r, Recipe):
+            raise BadInput(f'{name} is no recipe but a {type(r).__name__}')
     else: r = record(name)
     return override(r.on(track), *assignments, *own)
 
@@ -58,29 +60,39 @@ def alone(name:str, folder=RESULTS):
 def chosen(a) -> dict: # label -> recipe, filled in
     "The arms that the command line asks for, if a trial can be made of them"
     arms = {text: arm(text, a.track, *a.set) for text in a.arms}
-    if len(arms) < 2: raise BadInput('trial: at least two different arms; the first is what others are compared with')
+    if len(arms) < 2:
+        raise BadInput('trial: at least two different arms; others are compared with the first')
     if len(a.seeds) < 2: raise BadInput('trial: at least two seeds are needed for a test')
     if a.workers < 1: raise BadInput(f'--workers {a.workers}: at least 1')
     for text in arms:
-        if ',steps=' in text: raise BadInput(f'{text}: an arm gets the steps that its budget pays for; give all arms others with --set steps=…')
+        if ',steps=' in text:
+            raise BadInput(f'{text}: an arm gets the steps that its budget pays for; '
+                           'give all arms others with --set steps=…')
     if a.workers > 1:
         try: pickle.dumps(arms)
-        except Exception as e: raise BadInput(f'--workers {a.workers}: {e}; parts must be classes or functions of a module')
+        except Exception as e:
+            raise BadInput(f'--workers {a.workers}: {e}; parts must be classes or functions '
+                           'of a module')
     return arms
 
 # %% ../nbs/80_scoreboard.ipynb #parser
 def parser():
     "The options of the program"
-    p = argparse.ArgumentParser('python -m speedrun_course.scoreboard', description='Try ideas against a record, and report what was found.')
+    p = argparse.ArgumentParser('python -m speedrun_course.scoreboard', description=main.__doc__)
     verbs = p.add_subparsers(dest='command', required=True)
-    a = verbs.add_parser('trial', help='run arms at equal tokens, FLOPs and time, and report; again to go on')
-    a.add_argument('arms', nargs='+', metavar='ARM', help='a record, a record with numbers (fp8,rates.matrix=.2) or a recipe of your own '
-                                                          '(module:name); the first is what the others are compared with')
-    a.add_argument('--seeds', type=seeds, default=range(100, 110), metavar='A-B', help='(default 100-109)')
+    a = verbs.add_parser('trial', help='run arms at equal tokens, FLOPs and time, and report; '
+                                       'again to go on')
+    a.add_argument('arms', nargs='+', metavar='ARM',
+                   help='a record, a record with numbers (fp8,rates.matrix=.2) or a recipe of your '
+                        'own (module:name); the others are compared with the first')
+    a.add_argument('--seeds', type=seeds, default=range(100, 110), metavar='A-B',
+                   help='(default 100-109)')
     a.add_argument('--track', choices=TRACKS, default='pocket', help='(default %(default)s)')
-    a.add_argument('--set', action='append', default=[], metavar='NAME=VALUE', help='override a number in all arms')
+    a.add_argument('--set', action='append', default=[], metavar='NAME=VALUE',
+                   help='override a number in all arms')
     a.add_argument('--name', help='of the folder in results/reports (default: the arms)')
-    a.add_argument('--workers', type=int, default=1, help='runs at once, one thread each (default %(default)s: one run, all threads)')
+    a.add_argument('--workers', type=int, default=1, metavar='N',
+                   help='runs at once, one thread each (default %(default)s: one run, all threads)')
     a = verbs.add_parser('report', help='make the table and the picture of a trial again')
     a.add_argument('name', metavar='NAME')
     return p

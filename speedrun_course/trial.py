@@ -15,7 +15,7 @@ import numpy as np, torch, torch.nn.functional as F
 from .baseline import attend
 from .data import BadInput, corpus, rows_of
 from .loop import Race
-from .measure import (RESULTS, Difference, commit, load, machine, paired,
+from .measure import (PACKAGE, RESULTS, Difference, commit, load, machine, paired,
                                      run_jobs, save)
 from .plan import flops, shapes
 from .recipes import PLACES, Recipe, digest, override
@@ -72,17 +72,18 @@ def budget(arms:dict, # label -> filled-in recipe; the first is what the others 
         runs = {what: at(r, arms[base].steps/cost[what]) for what in COMPARISONS}
         little = max(1, round(.05*r.steps))                # a little more of it, and a little less
         if label == base: runs |= dict(less=at(r, r.steps-little), more=at(r, r.steps+little))
-        found[label] = dict(record=r.name, recipe=identity(r), parameters=sum(shapes(r, 0).params.values()), cost=cost,
+        found[label] = dict(record=r.name, recipe=identity(r), cost=cost,
+                            parameters=sum(shapes(r, 0).params.values()),
                             runs={k: [x.steps, digest(x)] for k, x in runs.items()})
     return found
 
 def identity(r) -> str:
     "The digest of a recipe's parts and numbers but its steps, and of files outside the package"
-    from speedrun_course.measure import PACKAGE
-    places = (getattr(getattr(r, k), 'func', getattr(r, k)) for k in PLACES)
-    files = {sys.modules[x.__module__].__file__ for x in places if hasattr(x, '__module__')
-             and not x.__module__.startswith(PACKAGE.name) and getattr(sys.modules[x.__module__], '__file__', None)}
-    texts = b''.join(Path(f).read_bytes() for f in sorted(files))
+    parts = (getattr(getattr(r, k), 'func', getattr(r, k)) for k in PLACES)
+    names = {getattr(x, '__module__', PACKAGE.name) for x in parts}
+    files = {getattr(sys.modules[n], '__file__', None) for n in names
+             if not n.startswith(PACKAGE.name)}
+    texts = b''.join(Path(f).read_bytes() for f in sorted(files - {None}))
     return digest(at(r, 1)) + (hashlib.sha256(texts).hexdigest()[:8] if texts else '')
 
 def at(r, steps:float) -> Recipe:
@@ -108,7 +109,8 @@ class Trial:
     def seeds(self) -> range: return range(self.plan['seeds'][0], self.plan['seeds'][1]+1)
     def runs(self, label, what) -> list: # results that are there
         own = self.arms[label]
-        found = load(own['record'], f'reports/{self.name}', self.folder, digest=own['runs'][what][1])
+        found = load(own['record'], f'reports/{self.name}', self.folder,
+                     digest=own['runs'][what][1])
         return [x for x in found if x['seed'] in self.seeds]
 
 def take_up(name:str, folder=None) -> Trial:
@@ -134,7 +136,8 @@ def begin(name:str, arms:dict, seeds:range, folder=None, say=print, **how) -> Tr
                             [(k, own['recipe']) for k, own in t.arms.items()],
                             [(k, identity(r)) for k, r in arms.items()])):
         if old != new:
-            raise BadInput(f'{path} was planned with other {what}; give this trial a name of its own')
+            raise BadInput(f'{path} was planned with other {what}; '
+                           'give this trial a name of its own')
     return t
 
 # %% ../nbs/19_trial.ipynb #run
@@ -145,8 +148,9 @@ def run(t:Trial, arms:dict, workers:int=1, look=None, say=print):
     jobs = [(r, r, seed, f'reports/{t.name}', str(t.folder), workers > 1 and 1, False, look)
             for seed in t.seeds for r in every.values()]
     heard = iter(range(1, len(jobs)+1))
-    run_jobs(jobs, workers, lambda x: say(f"{next(heard):4d} of {len(jobs)}  seed {x['seed']}  "
-                                          f"{x['record']:14s} {x['steps']} steps  {x['final']:.4f}"))
+    def tell(x): say(f"{next(heard):4d} of {len(jobs)}  seed {x['seed']}  {x['record']:14s} "
+                     f"{x['steps']} steps  {x['final']:.4f}")
+    run_jobs(jobs, workers, tell)
 
 # %% ../nbs/19_trial.ipynb #findings
 class Finding(NamedTuple):
@@ -163,14 +167,16 @@ def one_sided(base, runs, arms:int) -> tuple: # p of better, p of worse
     from scipy import stats
     a, b = ({x['seed']: x['final'] for x in side} for side in (base, runs))
     both = sorted(a.keys() & b.keys())
-    test = lambda side: stats.ttest_rel([b[s] for s in both], [a[s] for s in both], alternative=side)
-    return tuple(min(1., float(test(side).pvalue)*arms) for side in ('less', 'greater'))
+    a, b = ([side[s] for s in both] for side in (a, b))
+    test = lambda side: stats.ttest_rel(b, a, alternative=side).pvalue
+    return tuple(min(1., float(test(side))*arms) for side in ('less', 'greater'))
 
 def findings(t:Trial) -> list[Finding]: # arms in their order, three comparisons each
     "What the runs of a trial say, when all are there"
     there = [len(t.runs(label, what)) for label, own in t.arms.items() for what in own['runs']]
     if gone := len(t.seeds)*len(there) - sum(there):
-        raise BadInput(f'{t.home}: {gone} of {len(t.seeds)*len(there)} runs are missing; go on with the trial')
+        raise BadInput(f'{t.home}: {gone} of {len(t.seeds)*len(there)} runs are missing; '
+                       'go on with the trial')
     base, found = t.runs(t.base, 'tokens'), []
     for label in t.others:
         for what in COMPARISONS:
@@ -201,18 +207,21 @@ def verdict(found, alpha:float=.01) -> str: # found: the findings of one arm
 def table(t:Trial) -> str: # markdown
     "A trial in rows: what an arm costs, what it gains, and the verdict"
     found, finals = findings(t), [x['final'] for x in t.runs(t.base, 'tokens')]
-    lines = [f"{len(finals)} seeds, {t.plan['track']} track. `{t.base}`: {t.arms[t.base]['runs']['tokens'][0]} steps, "
+    steps, _ = t.arms[t.base]['runs']['tokens']
+    lines = [f"{len(finals)} seeds, {t.plan['track']} track. `{t.base}`: {steps} steps, "
              f'{np.mean(finals):.4f} ± {np.std(finals, ddof=1):.4f} (sd over seeds); '
              f'1% more steps are worth {slope(t):.4f}.', '',
-             '| arm | parameters | FLOPs | time | equal tokens | equal FLOPs | equal time | verdict |',
-             '|---|---|---|---|---|---|---|---|']
+             '| arm | parameters | FLOPs | time | equal tokens | equal FLOPs | equal time '
+             '| verdict |', '|---'*8 + '|']
     for label, own in t.arms.items():
         mine = [f for f in found if f.label == label]
-        cells = [f"`{label}`", f"{own['parameters']:,}", *(f"{own['cost'][k]:.3f}" for k in COMPARISONS[1:]),
+        cells = [f"`{label}`", f"{own['parameters']:,}",
+                 *(f"{own['cost'][k]:.3f}" for k in COMPARISONS[1:]),
                  *(gain(f) for f in mine), *([verdict(mine)] if mine else ['']*4)]
         lines.append(f"| {' | '.join(cells)} |")
-    return '\n'.join([*lines, '', 'FLOPs and time: of a step, over the first arm’s. Then differences of the final loss, paired by seed, '
-                      f'with 95% intervals. Verdicts: p < .01, one-sided, corrected for {len(t.others)} arms.'])
+    return '\n'.join([*lines, '', 'FLOPs and time: of a step, over the first arm’s. Then differences '
+                      'of the final loss, paired by seed, with 95% intervals. '
+                      f'Verdicts: p < .01, one-sided, corrected for {len(t.others)} arms.'])
 
 def gain(f:Finding) -> str:
     "A finding in a cell of a table"
@@ -241,7 +250,7 @@ def write(t:Trial):
     fig = picture(t)
     fig.savefig(t.home/'report.svg', metadata=dict(Date=None, Creator=None)); plt.close(fig)
 
-# %% ../nbs/19_trial.ipynb #look
+# %% ../nbs/19_trial.ipynb #spy
 class Spy:
     "Attends densely, and notes what the maps of a layer are like"
     def __init__(self, least:int=8): self.least, self.seen = least, {} # keys that a query must see
@@ -249,22 +258,25 @@ class Spy:
         every = k.detach().repeat_interleave(q.shape[1]//k.shape[1], 1)
         z = (q.detach() @ every.mT).float()*(scale or q.shape[-1]**-.5)
         T = z.shape[-1]
-        see = (torch.ones(T, T, dtype=torch.bool, device=z.device).tril()[None, None] if mask is None
-               else mask.dense())
+        every = torch.ones(1, 1, T, T, dtype=torch.bool, device=z.device)
+        see = every.tril() if mask is None else mask.dense()
         maps = z.masked_fill(~see, -torch.inf).softmax(-1)
         many = (see.sum(-1) >= self.least).expand(maps.shape[:-1])
         first = see.int().argmax(-1, keepdim=True).expand(*maps.shape[:-1], 1)
-        self.seen = dict(logit=z.masked_fill(~see, 0).abs().max(), first=maps.gather(-1, first)[..., 0][many].mean())
+        self.seen = dict(logit=z.masked_fill(~see, 0).abs().max(),
+                         first=maps.gather(-1, first)[..., 0][many].mean())
         if pairs := maps.shape[1]//2: # neighbouring heads
             a, b = (maps[:, i:2*pairs:2] for i in (0, 1))
             self.seen['alike'] = F.cosine_similarity(a, b, dim=-1)[many[:, :pairs]].mean()
         return attend(q, k, v, ctx, scale, mask)
 
+# %% ../nbs/19_trial.ipynb #look
 def look(race, rows:int=8) -> dict:
     "Loss, gradient norm, and each layer's attention, on the first rows of the validation text"
     r, model, hw = race.r, race.model, race.hw
     T, layers, spy = min(r.seq, 1024), {}, Spy()
-    x, y = (t.to(hw.device) for t in rows_of([race.corpus.val[i : i+T+1] for i in range(0, rows*T, T)], r.vocab))
+    spans = [race.corpus.val[i : i+T+1] for i in range(0, rows*T, T)]
+    x, y = (t.to(hw.device) for t in rows_of(spans, r.vocab))
     rms, hooks = lambda t: t.float().square().mean().sqrt(), []
     def mixed(i, part, args, out):
         layers[i] = dict(spy.seen, context=rms(out))
@@ -280,7 +292,7 @@ def look(race, rows:int=8) -> dict:
     with torch.autocast(hw.device, hw.autocast, enabled=hw.autocast is not None):
         loss = model(x, y, race.now)
     loss.backward()
-    model.attend, of = own, x.numel() if race.summed else 1 # a sum's gradient fits its eight bits as it is
+    model.attend, of = own, x.numel() if race.summed else 1 # a sum fits its eight bits as it is
     for h in hooks: h.remove()
     norm = torch.stack([p.grad.norm() for p in model.parameters() if p.grad is not None]).norm()/of
     for p in model.parameters(): p.grad = None
