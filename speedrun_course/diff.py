@@ -9,8 +9,8 @@ __all__ = ['PairedValues', 'subtract', 'lambda_init', 'calm', 'DiffV1', 'HeadNor
 # %% ../nbs/20_diff.ipynb #imports
 import math
 import torch, torch.nn as nn, torch.nn.functional as F
-from .baseline import Attention, attend, constant, normal, param
-from .data import BadInput, rows_of
+from .baseline import Attention, constant, normal, param
+from .data import BadInput
 from .modern import ReLU2
 from .muon import SplitQKV
 from .rotary import rms_norm
