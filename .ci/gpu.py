@@ -25,6 +25,7 @@ from speedrun_course.fp8 import product8, scales
 from speedrun_course.loop import Race, follow, gradients
 from speedrun_course.measure import commit, machine, save
 from speedrun_course.plan import flops, mfu
+from speedrun_course.profile import floor, roofline, spent
 from speedrun_course.recipes import override, record
 from speedrun_course.train import warm_up
 
@@ -286,7 +287,27 @@ def record27(small):
                      f"in {race.r.steps} steps on real text the loss fell from {losses[0]:.2f} to {losses[-1]:.2f}; nothing was compiled after the warm-up")
 
 
-CHECKS = dict(flex=flex, window=window, fp8=fp8, sharded=sharded, record27=record27, diff=diff)
+def profile(small):
+    "Where the record run's step goes on one GPU: kernels by kind, against the floor."
+    r = override(record('record27').on('pocket' if small else 'fineweb'), 'rows=1', 'evals=1', *([] if small else ['seq=49152', 'val_seq=65536']))
+    shipped = corpus()
+    text = np.where(shipped.train[0] == 0, 50256, shipped.train[0]).astype(np.uint16)
+    torch._dynamo.reset()
+    race = Race(r, shipped if small else Corpus('text', [text[:-131_073]], text[-131_073:]), seed=0)
+    warm_up(race)
+    race.done = r.steps//2
+    roof = roofline()
+    found, least = spent(race, steps=5), floor(r, roof)
+    took = sum(found.values())
+    rows = [dict(what=k, ms=1e3*v, floor_ms=1e3*least.get(k, 0)) for k, v in found.items()]
+    rows.append(dict(what='roof', flops=roof.flops, bytes=roof.bytes, near=roof.near))
+    most = sorted(found, key=found.get)[:-4:-1]
+    return dict(rows=rows, passed=took > sum(least.values())/2,
+                says=f"a step of {r.rows*r.seq:,} tokens takes {1e3*took:.0f} ms, its floor is {1e3*sum(least.values()):.0f}; most of it: "
+                     + ', '.join(f'{k} {1e3*found[k]:.0f} ms' for k in most))
+
+
+CHECKS = dict(flex=flex, window=window, fp8=fp8, sharded=sharded, record27=record27, diff=diff, profile=profile)
 
 
 def main():

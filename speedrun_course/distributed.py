@@ -10,7 +10,7 @@ __all__ = ['reduce_scatter', 'all_gather', 'place', 'Flat', 'Bucket', 'shares', 
 import math
 import torch, torch.distributed as dist
 from .data import BadInput
-from .loop import by_role
+from .loop import FusedAdamW, by_role
 from .muon import Muon
 
 # %% ../nbs/14_distributed.ipynb #comm
@@ -104,8 +104,8 @@ def optimizer(bucket, r, **settings): # of Muon: scale, orthogonalise
     rate, decay = r.rates.get(role, r.rates['all']), 0. if role == 'scalar' else r.decay
     low = torch.bfloat16 if r.precision == 'bf16' else torch.float32
     if role == 'matrix': return Muon([bucket.mine], rate, decay, dtype=low, **settings)
-    return torch.optim.AdamW([dict(params=[bucket.mine], base=rate)], betas=r.betas, eps=r.eps,
-                             weight_decay=decay, fused=True)
+    return FusedAdamW([dict(params=[bucket.mine], lr=rate, base=rate, weight_decay=decay)], r.betas,
+                      r.eps)
 
 def update(opt, now):
     "One step of a bucket's own optimizer"

@@ -360,7 +360,7 @@ def ladder(names=None, # records; by default all that were measured
         values = [facts[n][key] for n in names]
         spread = [facts[n].get(f'{key}_sd', 0) for n in names]
         bars = ax.barh(names, values, xerr=spread, color=[color_of(n) for n in names], height=.6)
-        ax.bar_label(bars, [f'{v:,.0f}' for v in values], padding=4, fontsize=9)
+        ax.bar_label(bars, [f'{v:,.0f}' if v >= 10 else f'{v:.1f}' for v in values], padding=4, fontsize=9)
         ax.set(title=title, xlim=(0, max(values)*1.2)); ax.grid(axis='y')
     axes[0].invert_yaxis(); fig.tight_layout()
     return fig
@@ -406,7 +406,7 @@ def replay(name:str, steps:int=20, folder=None) -> float: # largest difference o
     return float(np.abs(np.subtract(follow(race)[0], found[0]['losses'][:steps])).max())
 
 # %% ../nbs/05_measure.ipynb #on-gpu
-GPU_CHECKS = 'flex', 'window', 'fp8', 'sharded', 'record27', 'diff' # of .ci/gpu.py
+GPU_CHECKS = 'flex', 'window', 'fp8', 'sharded', 'record27', 'diff', 'profile' # of .ci/gpu.py
 
 def on_gpu(*checks, folder=None) -> str: # a sentence each, and one for those that have not run
     "What checks found on a GPU, or that they have not been run on one"

@@ -29,8 +29,9 @@ class NGramTables(nn.Module):
     def __init__(self, r, then=NormedEmbed): # the part that embeds the token alone
         super().__init__()
         self.then, self.orders, self.bos, self.width = then(r), r.ngrams, r.bos, r.width
-        self.tables = nn.ParameterList(param(r.ngram_rows, r.ngram_width, role='embed',
-                                             init=constant(0)) for _ in r.ngrams)
+        self.tables = nn.ParameterList(
+            param(r.ngram_rows, min(r.ngram_width, r.width), role='embed', init=constant(0))
+            for _ in r.ngrams)
     @property
     def wte(self): return self.then.wte
     def forward(self, ctx):

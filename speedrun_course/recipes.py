@@ -77,7 +77,7 @@ class Numbers:
     window_start: int = 0      # and at the start, if it grows
     ngrams: tuple = ()         # tokens that a row of each n-gram table stands for, as 2+3
     ngram_rows: int = 0        # of each of these tables
-    ngram_width: int = 0       # numbers in a row, for the first channels of the stream
+    ngram_width: int = 0       # numbers in a row, at most the stream's width
     rows: int = 0              # rows in a batch, over all processes
     steps: int = 0
     warmup: float = 0.         # share of the steps
@@ -162,9 +162,9 @@ def check(r):
     if (r.tile or r.window) and (min(r.tile, r.window) < 1 or r.seq % r.tile or r.window % r.tile):
         raise BadInput(f'tile={r.tile} does not divide seq={r.seq} and window={r.window}; '
                        'change one with --set')
-    if r.ngrams and not (min(r.ngrams) > 1 and r.ngram_rows > 0 and 0 < r.ngram_width <= r.width):
+    if r.ngrams and min(*r.ngrams, r.ngram_rows+1, r.ngram_width+1) < 2:
         raise BadInput(f'ngrams={show(r.ngrams)}, ngram_rows={r.ngram_rows}, ngram_width='
-                       f'{r.ngram_width}: at least 2 tokens, 1 row, and 1 to {r.width} numbers')
+                       f'{r.ngram_width}: at least 2 tokens, 1 row, 1 number')
     if r.window_start < 0: raise BadInput(f'window_start={r.window_start}: must not be below 0')
     whole, some = ((524_288, '1024, 16384, 65536') if r.track == 'fineweb' else # what divides all
                    (2048, '64, 128, 256'))                 # that validation scores
