@@ -77,7 +77,7 @@ def kind(op:str) -> str:
     return next((k for k, names in KINDS.items() if any(n in op for n in names)),
                 'passes over memory')
 
-def spent(race, steps:int=10, warm:int=5) -> dict: # what -> seconds a step
+def spent(race, steps:int=8, warm:int=4) -> dict: # what -> seconds a step
     "Where the time of a race's steps goes, by the profiler; `Python` is what no operation has"
     from torch.profiler import ProfilerActivity, profile
     for _ in range(warm): race.step()

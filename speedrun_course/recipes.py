@@ -156,8 +156,8 @@ def check(r):
                        'the others not below 0')
     if r.precision not in ('fp32', 'bf16'):
         raise BadInput(f'precision={r.precision}: there are fp32 and bf16')
-    if r.width % r.heads:
-        raise BadInput(f'width={r.width} does not divide into heads={r.heads}; '
+    if r.width % (2*r.heads):                              # positions turn pairs of numbers
+        raise BadInput(f'width={r.width} does not divide into heads={r.heads} of even width; '
                        'change one with --set')
     if (r.tile or r.window) and (min(r.tile, r.window) < 1 or r.seq % r.tile or r.window % r.tile):
         raise BadInput(f'tile={r.tile} does not divide seq={r.seq} and window={r.window}; '
