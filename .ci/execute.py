@@ -30,9 +30,9 @@ class Client(NotebookClient):
 
 
 def without_bars(output):
-    "Drop what a progress bar wrote from a stderr stream; warnings stay, since they are to be seen and mended."
+    "Drop what a progress bar or PyTorch's profiler wrote from a stderr stream; warnings stay, since they are to be seen and mended."
     if output.output_type == 'stream' and output.name == 'stderr':
-        output.text = re.sub(r'^.*(\r|\d+%\||\d+it \[|TqdmWarning.*\n).*\n?', '', output.text, flags=re.M)
+        output.text = re.sub(r'^.*(\r|\d+%\||\d+it \[|TqdmWarning.*\n|USDT:.*profiler_).*\n?', '', output.text, flags=re.M)
         return bool(output.text.strip())
     return 'application/vnd.jupyter.widget-view+json' not in output.get('data', {})
 

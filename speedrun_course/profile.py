@@ -39,7 +39,7 @@ def roofline(seconds:float=.1) -> Roof: # for each measurement
         return 3*a.nbytes/median('torch.mul(a, b, out=c)', torch=torch, a=a, b=b, c=c)
     found = {name: product(dtype) for name, dtype in (('fp32', torch.float32),
                                                        ('bf16', torch.bfloat16))}
-    return Roof(found, passing(2**24), passing(2**17))
+    return Roof(found, passing(2**22 if device == 'cpu' else 2**26), passing(2**17))
 
 # %% ../nbs/23_profile.ipynb #orthogonal
 def orthogonal(r) -> int:
@@ -63,7 +63,7 @@ def floor(r, roof:Roof, world:int=1) -> dict: # what -> seconds a step on each d
     adam = sum(n for role, n in seen.params.items() if role != 'matrix' or not r.momentum)
     return {'matrix products': share*((3*w.linear-head)/rate + head/fast),
             'attention': share*(w.attention+w.back)/rate,
-            'Newton–Schulz': orthogonal(r)/rate/shared, 'Adam': 4*(7+1)*adam/roof.bytes/shared,
+            'Newton–Schulz': orthogonal(r)/rate/shared, 'Adam': 4*7*adam/roof.bytes/shared,
             'passes over memory': 4*share*(seen.kept+2*r.vocab)*wide/(roof.near or roof.bytes)}
 
 # %% ../nbs/23_profile.ipynb #spent
