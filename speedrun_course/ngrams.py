@@ -45,5 +45,5 @@ class NGramMix(nn.Module):
     "Adds what the n-grams say to the stream, after another part (record 62)"
     def __init__(self, r, i, then=X0Mix):
         super().__init__()
-        self.then, self.given = then(r, i), param(role='scalar', init=constant(.1))
-    def forward(self, x, ctx): return self.then(x, ctx) + self.given*ctx.memo['ngrams']
+        self.then, self.share = then(r, i), param(role='scalar', init=constant(.1))
+    def forward(self, x, ctx): return self.then(x, ctx) + self.share*ctx.memo['ngrams']
