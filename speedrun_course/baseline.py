@@ -58,7 +58,7 @@ class LayerNorm(nn.Module):
         self.bias = param(r.width, role='scalar', init=constant(0))
     def forward(self, x): return F.layer_norm(x, x.shape[-1:], self.gain, self.bias, eps=1e-5)
 
-# %% ../nbs/02_baseline.ipynb #context
+# %% ../nbs/02_baseline.ipynb #now
 @dataclass
 class Now:
     """What the schedule decides for one step; what the model reads of it are tensors,
@@ -75,6 +75,7 @@ class Now:
         return replace(self, **{k: t.to(device, non_blocking=True)
                                 for k, t in tensors.items() if t is not None})
 
+# %% ../nbs/02_baseline.ipynb #context
 @dataclass
 class Context:
     "What parts may need beside the residual stream; new in each forward"
@@ -84,9 +85,15 @@ class Context:
     start: int = 0               # position of the first token, when continuing a text
     doc: torch.Tensor = None     # (B, T) number of each token's document
     fp8: bool = True             # does this machine multiply in eight bits, where a part wants to?
+    cache: object = None         # what the tokens before `start` left behind, if there are any
     x0: torch.Tensor = None      # (B, T, d) the embedding, before the first block
     streams: list = field(default_factory=list) # the residual stream after each block, for skips
     memo: dict = field(default_factory=dict)    # private exchange between parts of one technique
+
+    def before(self, x, n:int, fill=0) -> torch.Tensor: # (B, T, …) -> (B, n+T, …)
+        "x, and what was in its place for the n tokens before; `fill` where the text begins"
+        if self.cache is not None: return self.cache.before(x, n, fill)
+        return torch.cat([x.new_full((len(x), n, *x.shape[2:]), fill), x], 1)
 
 # %% ../nbs/02_baseline.ipynb #embed
 class Embed(nn.Module):
@@ -211,9 +218,9 @@ class GPT(nn.Module):
         self.embed, self.trunk, self.head = r.embed(r), r.trunk(r), r.head(r)
         self.head.tie(self.embed)
         initialise(self, seed)
-    def forward(self, tokens, y=None, now=None, doc=None, start=0
+    def forward(self, tokens, y=None, now=None, doc=None, start=0, cache=None
                ): # (B, T) -> (B, T, V) logits, or () loss with targets y (B, T)
-        ctx = Context(tokens, self.attend, now, start, doc, self.fp8)
+        ctx = Context(tokens, cache or self.attend, now, start, doc, self.fp8, cache)
         ctx.x0 = self.embed(ctx)
         return self.head(self.trunk(ctx.x0, ctx), ctx, y)
 

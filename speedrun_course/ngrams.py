@@ -35,7 +35,9 @@ class NGramTables(nn.Module):
     @property
     def wte(self): return self.then.wte
     def forward(self, ctx):
-        found = sum(F.embedding(hashed(ctx.tokens, n, len(table), self.bos), table)
+        seen = ctx.before(ctx.tokens, max(self.orders)-1, self.bos)
+        row = lambda n, table: hashed(seen, n, len(table), self.bos)[:, -ctx.tokens.shape[1]:]
+        found = sum(F.embedding(row(n, table), table)
                     for n, table in zip(self.orders, self.tables))
         ctx.memo['ngrams'] = lowered(F.pad(found, (0, self.width-found.shape[-1])))
         return self.then(ctx)
