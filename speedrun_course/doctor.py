@@ -93,7 +93,7 @@ MEMORY, ROOM = 1e9, 100e6 # bytes in memory and on the disk that the default run
 def memory(told='/proc/meminfo') -> tuple: # bytes free, bytes in all; None where nobody tells
     "How much memory there is"
     try:
-        kib = dict(line.split(':') for line in Path(told).read_text().splitlines())
+        kib = dict(line.split(':') for line in Path(told).read_text('utf-8').splitlines())
         return tuple(1024*int(kib[k].split()[0]) for k in ('MemAvailable', 'MemTotal'))
     except (OSError, KeyError): pass                       # no Linux
     try: return None, os.sysconf('SC_PAGE_SIZE')*os.sysconf('SC_PHYS_PAGES')
@@ -117,7 +117,8 @@ def runs(folder='runs'):
     free, other = shutil.disk_usage(home).free, 'name another folder with --out'
     yield Line('disk', f'{free/1e9:,.1f} GB free for runs, in {home}')
     try:
-        with tempfile.TemporaryFile(dir=home) as f: f.write(b'x'*4096); f.flush()
+        with tempfile.TemporaryDirectory(prefix='doctor-', dir=home) as tmp:
+            Path(tmp, 'probe').write_bytes(b'x'*4096)
     except OSError as e: yield Problem(f'{home}: {e.strerror or e}', other, stops=True)
     if free < ROOM:
         yield Problem(f'{home}: {free/1e6:,.0f} MB free', f'make room, or {other}', stops=True)
