@@ -1,11 +1,18 @@
 """What the scripts here share: which notebooks there are, and what of a notebook a reader gets to see."""
 import re
+import sys
+from configparser import ConfigParser
 from pathlib import Path
 
 import nbformat
 
 root = Path(__file__).resolve().parent.parent
 nbs = root/'nbs'
+sys.path.insert(1, str(root))   # this clone's package, whichever one is installed
+parser = ConfigParser(delimiters=['='])
+parser.read(root/'settings.ini', encoding='utf-8')
+cfg = parser['DEFAULT']
+blob = f"{cfg['git_url']}/blob/{cfg['branch']}/"   # where the repository's host shows a file
 
 
 def lessons():
@@ -32,7 +39,7 @@ def relink(text, link):
     return re.sub(r'(\]\(|(?:href|src)=")([^)\s"#]+)(#[^)\s"]*)?([)\s"])', new, text)
 
 
-def shown(path, link):
+def shown(path, link=lambda path, fragment: path + fragment):
     "The notebook at `path` as a reader sees it, its links to files rewritten by `link`."
     nb, cells = nbformat.read(path, 4), []
     for cell in nb.cells:

@@ -13,12 +13,9 @@ from cells import nbs, root, shown
 images = nbs/'images'
 
 
-def link(path, fragment): return path + fragment
-
-
 def made():
     "Each file to write, with its text."
-    nb, files = shown(nbs/'index.ipynb', link), {}
+    nb, files = shown(nbs/'index.ipynb'), {}
     for cell in nb.cells:
         if cell.cell_type != 'code': continue
         for i, out in enumerate(cell.outputs):

@@ -6,22 +6,64 @@ import re
 import shutil
 import subprocess
 import sys
-from configparser import ConfigParser
 
 import nbformat
+from nbformat.v4 import new_markdown_cell
 
-from cells import lessons, nbs, root, shown
+import links
+import reference
+import timeline
+from cells import blob, cfg, lessons, nbs, root, shown
 
-cfg = ConfigParser(delimiters=['='])
-cfg.read(root/'settings.ini', encoding='utf-8')
-blob = '{git_url}/blob/{branch}/'.format(**cfg['DEFAULT'])
 pages = {p.relative_to(root).as_posix(): p for p in lessons()}
+
+TORCH = next(r for r in cfg['requirements'].split() if r.startswith('torch=='))
+# Installed in place, since lessons read the results beside it; without requirements, since Colab's PyTorch belongs to its GPUs.
+COLAB = f'''```ipython3
+!git clone -q --depth 1 -b {cfg['branch']} {cfg['git_url']}
+!pip install -q fastcore && pip install -q --no-deps -e {cfg['repo']}
+%cd {cfg['repo']}
+```'''
 
 
 def link(path, fragment):
-    "Pages and images are on the site; every other file is shown by the repository's host."
+    "Pages and images are on the site, modules in its reference; every other file is shown by the repository's host."
+    module = re.fullmatch(r'speedrun_course/(\w+)\.py', path)
+    if module and module[1] in reference.modules():
+        return f"#speedrun_course.{module[1]}.{fragment[1:]}" if fragment else f'reference/{module[1]}.md'
     here = path in pages or path.startswith('nbs/images/')
     return (path.removeprefix('nbs/') if here else blob + path) + fragment
+
+
+def minutes(nb):
+    "How long a page takes to read: words/200 of prose and lines/25 of the code that it shows unfolded; outputs are not counted."
+    words = sum(len(c.source.split()) for c in nb.cells if c.cell_type == 'markdown')
+    lines = sum(bool(line.strip()) for c in nb.cells if c.cell_type == 'code' and not c.metadata.get('tags')
+                for line in c.source.splitlines())
+    return max(1, round(words/200 + lines/25))
+
+
+def header(path, nb):
+    "The line under a lesson's title."
+    file = path.relative_to(root).as_posix()
+    module = next((m for m, page in reference.modules().items() if page == path.stem), None)
+    colab = f"https://colab.research.google.com/github/{cfg['user']}/{cfg['repo']}/blob/{cfg['branch']}/{file}"
+    items = [f'{minutes(nb)} min to read', f'[Open in Colab]({colab})', f'[View on GitHub]({blob}{file})',
+             f'[How to edit]({blob}CONTRIBUTING.md#edit-a-lesson)', *([f'[Reference](reference/{module}.md)'] if module else [])]
+    return new_markdown_cell('\n'.join([
+        ':::{container} lesson-line', ' · '.join(items), ':::', '',
+        '<details class="colab"><summary>In Colab, run this first</summary>', '',
+        f'It fetches the course and its results, and keeps the PyTorch that is there. (Results were measured with `{TORCH}`.)', '',
+        COLAB, '', '</details>']))
+
+
+def toctrees():
+    "The sidebar's groups."
+    stems = [p.stem for p in pages.values() if p.stem != 'index']
+    groups = {'': ['Front page <self>'], 'Lessons': [s for s in stems if s < '8'], 'Appendices': [s for s in stems if s >= '8'],
+              'Reference': ['All names <reference/index>']}
+    tree = lambda caption, names: '\n'.join(['```{toctree}', ':hidden:', *([f':caption: {caption}'] if caption else []), '', *names, '```'])
+    return new_markdown_cell('\n\n'.join(tree(*group) for group in groups.items()))
 
 
 def write(path, out):
@@ -30,9 +72,12 @@ def write(path, out):
     nb.metadata.language_info = dict(name='python', pygments_lexer='ipython3')   # nbdev_clean drops it; `!` and `%` lines need it
     for cell in nb.cells:
         if cell.cell_type == 'markdown': cell.source = re.sub(r'^::: ?\{\.callout-(\w+)[^}]*\}', r':::{\1}', cell.source, flags=re.M)
+        else: cell.metadata.anchor = f'cell-{cell.id}'
     if path.stem == 'index':
-        names = '\n'.join(p.stem for p in pages.values() if p != path)
-        nb.cells.append(nbformat.v4.new_markdown_cell('```{toctree}\n:hidden:\n:maxdepth: 1\n\n' + names + '\n```'))
+        at = [c.id for c in nb.cells].index('timeline')
+        nb.cells.insert(at + 1, new_markdown_cell(timeline.html()))
+        nb.cells.append(toctrees())
+    else: nb.cells.insert(1, header(path, nb))
     nbformat.write(nb, out/path.name)
 
 
@@ -41,11 +86,15 @@ def main():
     for folder in (source, docs): shutil.rmtree(folder, ignore_errors=True)
     source.mkdir()
     for page in pages.values(): write(page, source)
+    reference.write(source/'reference')
     if (nbs/'images').exists(): shutil.copytree(nbs/'images', source/'images')
     done = subprocess.run([sys.executable, '-m', 'sphinx', '-W', '-q', '-b', 'html', '-c', root/'.ci', source, docs])
     shutil.rmtree(root/'jupyter_execute', ignore_errors=True)   # myst-nb's copy of all outputs, which the pages do not use
-    if done.returncode == 0: print(f'{len(pages)} pages: {docs/"index.html"}')
-    sys.exit(done.returncode)
+    if done.returncode: sys.exit(done.returncode)
+    count, broken = links.check(docs)
+    for problem in broken: print(problem, file=sys.stderr)
+    print(f'{len(pages)} notebooks, {count} links, {len(broken)} of them broken: {docs/"index.html"}')
+    sys.exit(bool(broken))
 
 
 if __name__ == '__main__': main()
