@@ -157,7 +157,7 @@ def start(r, data, seed:int, out:Path,
     return race
 
 # %% ../nbs/18_train.ipynb #run
-def run(race, out:Path) -> dict: # the result
+def run(race, out:Path, track=lambda *tick_and_losses: None) -> dict: # the result
     "Train, and leave log, result and weights in the folder"
     lead, lines, said = not race.hw.rank, [], []
     bar = Bar(disable=not (lead and sys.stderr.isatty()))
@@ -172,7 +172,7 @@ def run(race, out:Path) -> dict: # the result
             except OSError as e: bar.write(f'{out}/log.txt: {e.strerror}; it is tried again later')
             if race.hw.ahead > 1: gc.collect()
         if tick.step in race.pauses: keep(race, out, bar.write)
-        bar(tick, losses)
+        bar(tick, losses); track(tick, losses)
     with listening(race), undisturbed(race.hw), memory_of(race):
         try: follow(race, show)
         except NotFinite as e: raise named(race, e)
@@ -285,6 +285,8 @@ def add_machine(p):
     p.add_argument('--resume', metavar='PATH',
                    help='go on from a state or a folder of them; '
                         'auto: from what is in --out, or from the start if nothing is')
+    p.add_argument('--tracker', metavar='NAME',
+                   help='show the run to tensorboard, wandb or trackio as well (default: to none)')
 
 # %% ../nbs/18_train.ipynb #choose
 def choose(a): # parsed options -> filled-in recipe, or one line saying why not
@@ -359,6 +361,8 @@ def main(argv=None):
     known = a.resume and a.resume != 'auto'
     r, found = continued(a) if known else (choose(a), None)
     if a.plan: return print(plan(r))
+    from speedrun_course.trackers import available, tracking   # an appendix
+    if a.tracker: available(a.tracker)
     r, data, target = choose_data(a, r)
     finals = []
     with team():
@@ -371,7 +375,7 @@ def main(argv=None):
                 found = (path := first(lambda: newest(out))) and read(path)
             race = start(r, data, seed, out, found, a.checkpoint_every, a.micro_tokens, a.stop)
             found = None                                   # gigabytes
-            result = run(race, out)
+            with tracking(a.tracker, race, out) as track: result = run(race, out, track)
             finals.append(result['final'])
             if not race.hw.rank: tell(race, result, out, target)
     if os.environ.get('RANK', '0') == '0': tell_all(finals, target, r.track)
