@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['log_header', 'log_facts', 'warm_up', 'undisturbed', 'fitting', 'memory_of', 'writing', 'append', 'trim_log',
            'prepare', 'start', 'run', 'peak_mib', 'finish', 'tell', 'list_records', 'parser', 'add_machine', 'choose',
-           'choose_data', 'first', 'newest', 'finished', 'continued', 'tell_all', 'main', 'reported']
+           'choose_data', 'first', 'newest', 'finished', 'continued', 'tell_all', 'before_sharing', 'main', 'reported']
 
 # %% ../nbs/18_train.ipynb #imports
 import argparse, gc, json, os, re, shutil, subprocess, sys, time
@@ -224,7 +224,8 @@ def tell(race, result, out, target=None):
         print(f'target {target:.2f} {verdict}: validation loss {final:.4f} '
               f'after {race.done} steps, {time}')
     if result['mfu']: print(f"{result['mfu']:.0%} of the GPU's bf16 peak, {result['peak_mib']:,} MiB")
-    print(f'log.txt, result.json and model.safetensors are in {out}/')
+    print(f'log.txt, result.json and model.safetensors are in {out}/; to let it write more:\n'
+          f'python -m speedrun_course.generate {out}')
     if race.corpus.chars:
         text = sample(race.model, race.r, race.corpus.chars)
         print(f"\nthe model, asked for 300 characters:\n{'-'*40}\n{text}\n{'-'*40}")
@@ -287,6 +288,8 @@ def add_machine(p):
                         'auto: from what is in --out, or from the start if nothing is')
     p.add_argument('--tracker', metavar='NAME',
                    help='show the run to tensorboard, wandb or trackio as well (default: to none)')
+    p.add_argument('--push-to-hub', metavar='USER/REPO',
+                   help='share the finished run on the Hugging Face hub (default: no)')
 
 # %% ../nbs/18_train.ipynb #choose
 def choose(a): # parsed options -> filled-in recipe, or one line saying why not
@@ -352,6 +355,18 @@ def tell_all(finals, target, track):
         print('this machine has a GPU; the real race: '
               'python -m speedrun_course.train --track fineweb')
 
+# %% ../nbs/18_train.ipynb #before-sharing
+def before_sharing(a): # parsed options
+    "Refuse, before anything is trained, what --tracker and --push-to-hub could not do"
+    from speedrun_course.hub import check_repo             # an appendix, as the trackers
+    from speedrun_course.trackers import available
+    if a.tracker: available(a.tracker)
+    if a.push_to_hub:
+        for option in ('seeds', 'stop'):
+            if getattr(a, option):
+                raise BadInput(f'--push-to-hub shares one whole run; leave --{option} out')
+        check_repo(a.push_to_hub)
+
 # %% ../nbs/18_train.ipynb #main
 @command
 def main(argv=None):
@@ -361,8 +376,8 @@ def main(argv=None):
     known = a.resume and a.resume != 'auto'
     r, found = continued(a) if known else (choose(a), None)
     if a.plan: return print(plan(r))
-    from speedrun_course.trackers import available, tracking   # an appendix
-    if a.tracker: available(a.tracker)
+    before_sharing(a)
+    from speedrun_course.trackers import tracking
     r, data, target = choose_data(a, r)
     finals = []
     with team():
@@ -378,7 +393,11 @@ def main(argv=None):
             with tracking(a.tracker, race, out) as track: result = run(race, out, track)
             finals.append(result['final'])
             if not race.hw.rank: tell(race, result, out, target)
-    if os.environ.get('RANK', '0') == '0': tell_all(finals, target, r.track)
+    if os.environ.get('RANK', '0') != '0': return
+    tell_all(finals, target, r.track)
+    if a.push_to_hub:
+        from speedrun_course.hub import push
+        print('shared:', push(out, a.push_to_hub))
 
 # %% ../nbs/18_train.ipynb #reported
 def reported(main):
