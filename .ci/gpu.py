@@ -22,11 +22,12 @@ from speedrun_course.baseline import GPT, Context, Now, attend
 from speedrun_course.data import Corpus, corpus
 from speedrun_course.flex import Mask, blockwise, by_device, documents
 from speedrun_course.fp8 import product8, scales
-from speedrun_course.loop import Race, follow, gradients
+from speedrun_course.generate import Cache, Trained, generate
+from speedrun_course.loop import Race, follow, gradients, hardware
 from speedrun_course.measure import commit, machine, save
 from speedrun_course.plan import flops, mfu
 from speedrun_course.profile import floor, roofline, spent
-from speedrun_course.recipes import override, record
+from speedrun_course.recipes import TARGET, default, override, record
 from speedrun_course.train import warm_up
 
 DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
@@ -307,7 +308,34 @@ def profile(small):
                      + ', '.join(f'{k} {1e3*found[k]:.0f} ms' for k in most))
 
 
-CHECKS = dict(flex=flex, window=window, fp8=fp8, sharded=sharded, record27=record27, diff=diff, profile=profile)
+@torch.inference_mode()
+def writes(name, small):
+    "A record that reads with a cache: how far its logits are from those of the whole row, and how fast it writes."
+    r = record(name).on('fineweb')
+    r = override(r, 'layers=2', *(['width=128', f'heads={r.width//r.heads//64}'] if small else []), f'seq={min(r.seq, 2048)}')
+    hw = hardware(r)
+    t = Trained(GPT(r, attend=hw.attend, fp8=False).to(DEVICE).eval(), r, '', hw)
+    for p in t.model.parameters(): p.add_(torch.randn_like(p), alpha=.02)  # no part is silent
+    T, n = (300, 20) if small else (1000, 200)
+    tokens = text(T) % r.vocab
+    whole, cache = t(tokens), Cache(t, r.bos, T)
+    pieces = torch.cat([cache.read(tokens[:, a:b]) for a, b in ((0, 200), (200, 201), (201, T))], 1)
+    start = time.perf_counter()
+    for _ in generate(t, r, tokens[:, :100], n): pass
+    return dict(apart=error(pieces, whole), tokens_a_second=n/(time.perf_counter()-start))
+
+
+def after(small):
+    "The pocket's default run on this machine, and what comes after a race."
+    race = Race(default(), corpus(), seed=110)
+    loss = follow(race)[1][race.done]
+    found = {name: writes(name, small) for name in ('nanogpt', 'record27', 'diff2', 'ngrams')}
+    worst = max(x['apart'] for x in found.values())
+    return dict(passed=loss < TARGET['pocket'] + .02 and worst < .02, pocket=dict(loss=loss, wall=race.watch.wall), writes=found,
+                says=f"the pocket's default run ends with {loss:.3f} after {race.watch.wall:.1f} s; with a cache logits differ by {worst:.1%} at most")
+
+
+CHECKS = dict(flex=flex, window=window, fp8=fp8, sharded=sharded, record27=record27, diff=diff, profile=profile, after=after)
 
 
 def main():

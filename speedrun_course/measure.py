@@ -406,7 +406,7 @@ def replay(name:str, steps:int=20, folder=None) -> float: # largest difference o
     return float(np.abs(np.subtract(follow(race)[0], found[0]['losses'][:steps])).max())
 
 # %% ../nbs/05_measure.ipynb #on-gpu
-GPU_CHECKS = 'flex', 'window', 'fp8', 'sharded', 'record27', 'diff', 'profile' # of .ci/gpu.py
+GPU_CHECKS = 'flex', 'window', 'fp8', 'sharded', 'record27', 'diff', 'profile', 'after' # of .ci/gpu.py
 
 def on_gpu(*checks, folder=None) -> str: # a sentence each, and one for those that have not run
     "What checks found on a GPU, or that they have not been run on one"

@@ -5,22 +5,21 @@
 # %% auto #0
 __all__ = ['NAMED', 'SAME', 'CLOCKS', 'RULE', 'LARGEST', 'ALPHA', 'STEP', 'LLMC', 'TOLD', 'board', 'as_text', 'poster',
            'descents', 'fastest', 'on_file', 'race', 'outcome', 'alone', 'won', 'Log', 'entry', 'text_of', 'sections',
-           'read_log', 'mark', 'own_rules', 'public_rules', 'alone_wrong', 'together_wrong', 'Claim', 'log_files',
-           'goal', 'check', 'tested', 'arm', 'safe', 'chosen', 'parser', 'add_check', 'add_trial', 'contest', 'show',
-           'main']
+           'read_log', 'own_rules', 'public_rules', 'alone_wrong', 'together_wrong', 'Claim', 'log_files', 'goal',
+           'check', 'tested', 'arm', 'safe', 'chosen', 'parser', 'add_check', 'add_trial', 'contest', 'show', 'main']
 
 # %% ../nbs/80_scoreboard.ipynb #imports
 import argparse, json, math, pickle, pkgutil, re, sys
 from codecs import BOM_UTF8
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
 import numpy as np
 from .data import VAL_TOKENS, BadInput, command, corpus
 from .measure import (RESULTS, bench, job, load, machine, meets, ratios, seeds,
                                      summarize, summary)
 from .recipes import DEFAULT, TARGET, TRACKS, Recipe, override, record, records
+from .train import mark
 from .trial import begin, look, run, table, take_up, write
 
 # %% ../nbs/80_scoreboard.ipynb #board
@@ -84,7 +83,8 @@ def descents(ax, runs:dict, color:dict, key:str): # key: steps or cpu
     for n, xs in runs.items():
         ys = smooth(np.mean([x['losses'] for x in xs], 0), 9)
         ends[n] = cost, final = [np.mean([x[k] for x in xs]) for k in (key, 'final')]
-        ax.plot(np.arange(1, len(ys)+1)/len(ys)*cost, ys, color=color[n], lw=1)
+        at = np.unique(np.geomspace(1, len(ys), 150).round().astype(int)) # enough for the eye
+        ax.plot(at/len(ys)*cost, ys[at-1], color=color[n], lw=1)
         ax.plot(cost, final, 'o', color=color[n], ms=5, mec='white', mew=.6, zorder=5)
     at = math.inf                                          # names from the right, with room between
     for n in sorted(ends.keys() & NAMED, key=lambda n: (-ends[n][0], n)):
@@ -261,10 +261,6 @@ def read_log(path) -> Log:
     return log
 
 # %% ../nbs/80_scoreboard.ipynb #rules
-def mark(tokens) -> str: # (n,) token ids
-    "How many tokens, and which: a fingerprint of the first million"
-    return f'{len(tokens)} tokens {sha256(np.asarray(tokens[:2**20]).tobytes()).hexdigest()[:12]}'
-
 TOLD = 'record', 'track', 'digest', 'changed', 'seed', 'validation', 'stream' # lines of our logs
 
 def own_rules(facts:dict) -> tuple: # reasons against a run, what its log does not tell
