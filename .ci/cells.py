@@ -48,6 +48,8 @@ def shown(path, link=lambda path, fragment: path + fragment):
         if cell.cell_type != 'code': cell.source = relink(cell.source, link)
         else:
             if has.get('output') == 'false': cell.outputs = []
+            # A live curve that has removed itself leaves empty HTML.
+            cell.outputs = [out for out in cell.outputs if out.get('data', {}).get('text/html', 'text').strip()]
             for out in cell.outputs:
                 if 'text/markdown' in out.get('data', {}): out.data['text/markdown'] = relink(out.data['text/markdown'], link)
             if has.get('echo') == 'false': cell.metadata.tags = ['remove-input']

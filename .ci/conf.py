@@ -29,6 +29,11 @@ toc_object_entries_show_parents = 'hide'
 html_theme = 'furo'
 html_static_path = ['style.css', 'timeline.js', str(Path(plotly.__file__).parent/'package_data'/'plotly.min.js')]
 html_css_files = ['style.css']
+# The sidebar is long: begin where the page stands in it.
+html_js_files = [(None, dict(body='''addEventListener('DOMContentLoaded', () => {
+  const box = document.querySelector('.sidebar-scroll'), here = box?.querySelector('.current-page');
+  if (here) box.scrollTop = here.getBoundingClientRect().top - box.getBoundingClientRect().top - box.clientHeight/2;
+})'''))]
 html_copy_source = False
 html_baseurl = cfg['doc_host'] + cfg['doc_baseurl'] + '/'
 octocat = ('M8 0C3.58 0 0 3.58 0 8c0 3.54 2.29 6.53 5.47 7.59.4.07.55-.17.55-.38 0-.19-.01-.82-.01-1.49-2.01.37-2.53-.49-2.69-.94-.09-.23'

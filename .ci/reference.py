@@ -72,11 +72,18 @@ def signature(node):
     return f"({args}){f' -> {ast.unparse(node.returns)}' if node.returns else ''}"
 
 
-def comments(thing):
-    "The docments of a function, or of a class's arguments or fields: name -> comment."
-    found = dict(docments(thing, args_kwargs=True))
-    if 'return' in found: found['returns'] = found.pop('return')
-    return found
+def comments(thing, node):
+    "The docments of a function: name -> comment. One behind several arguments is said of all of them, one with an arrow of the result."
+    args, lines, said = node.args, {}, {}
+    for arg in [*args.posonlyargs, *args.args, args.vararg, *args.kwonlyargs, args.kwarg]:
+        if arg: lines.setdefault(arg.lineno, []).append(arg.arg)
+    for name, text in docments(thing, args_kwargs=True).items():
+        if not text: continue
+        names = next((names for names in lines.values() if name in names), [name])
+        names = [n for n in names if n not in ('self', 'r', 'i', 'ctx')] or [name]   # what every part gets needs no comment
+        about = 'returns' if name == 'return' or text.startswith('->') else '' if name == 'self' else ', '.join(names)
+        said[about] = text.removeprefix('->')
+    return said
 
 
 def directive(kind, module, head, *body):
@@ -87,7 +94,7 @@ def directive(kind, module, head, *body):
 def method(module, owner, node, thing):
     "A public method, if anything is said of it: PyTorch's protocol (`forward`, `step`) is known."
     kind = 'property' if isinstance(thing, property) else 'method'
-    said = prose(ast.get_docstring(node), 'p') + described(comments(thing) if kind == 'method' else {})
+    said = prose(ast.get_docstring(node), 'p') + described(comments(thing, node) if kind == 'method' else {})
     if node.name.startswith('_') or not said: return ''
     return directive(kind, module, f'{owner}.{node.name}' + (signature(node) if kind == 'method' else ''), said)
 
@@ -97,9 +104,9 @@ def of_class(module, node, thing):
     made = next((n for n in node.body if getattr(n, 'name', '') == '__init__'), None)
     said = {}
     if any('dataclass' in ast.unparse(d) for d in node.decorator_list):
-        fields = comments(thing)
+        fields = docments(thing)
         said = {ast.unparse(n): fields.get(n.target.id) or ' ' for n in node.body if isinstance(n, ast.AnnAssign)}
-    elif made: said = comments(thing)
+    elif made: said = comments(thing.__init__, made)
     methods = [method(module, node.name, n, vars(thing)[n.name]) for n in node.body if isinstance(n, ast.FunctionDef)]
     return directive('class', module, node.name + (signature(made) if made else ''),
                      prose(ast.get_docstring(node), 'p'), described(said), *methods)
@@ -131,7 +138,7 @@ def entry(module, name):
     node, thing = exported(module)[1][name][0], getattr(import_module(f'speedrun_course.{module}'), name)
     if isinstance(node, ast.ClassDef): return of_class(module, node, thing)
     if not isinstance(node, ast.FunctionDef): return directive('data', module, name, constant(module, node, name, thing))
-    return directive('function', module, name + signature(node), prose(ast.get_docstring(node), 'p'), described(comments(thing)))
+    return directive('function', module, name + signature(node), prose(ast.get_docstring(node), 'p'), described(comments(thing, node)))
 
 
 def links(module, name):
