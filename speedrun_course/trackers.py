@@ -7,10 +7,9 @@ __all__ = ['TRACKERS', 'SUMMARY', 'tensorboard', 'wandb', 'trackio', 'available'
            'tracking']
 
 # %% ../nbs/94_trackers.ipynb #imports
-import importlib, io, json, os
+import importlib.util, io, json, os, uuid
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
-import torch
 from .data import BadInput
 from .measure import commit, machine
 from .recipes import NUMBERS, digest, nearest
@@ -36,14 +35,14 @@ def wandb(out:Path, facts:dict, done:int): # -> log, finish, how to look
     known = out/'wandb'/'id.txt' # of the run, for when it goes on
     if not done or not known.exists():
         known.parent.mkdir(exist_ok=True)
-        known.write_text(wandb.util.generate_id(), 'utf-8')
+        known.write_text(uuid.uuid4().hex[:12], 'utf-8')
     quiet = wandb.Settings(console='off')                  # the bar is not for the server
     run = wandb.init(project='speedrun-course', name=out.name, dir=str(out), config=facts,
                      id=known.read_text('utf-8'), resume='allow', settings=quiet)
     def finish(summary):
         run.summary.update(summary)
         run.finish(exit_code=0 if summary else 1)
-    look = run.url or f'wandb sync {Path(run.dir).parent}'
+    look = f'wandb sync {Path(run.dir).parent}' if run.offline else run.url
     return lambda step, values: run.log(values, step=step), finish, look
 
 # %% ../nbs/94_trackers.ipynb #trackio
@@ -57,37 +56,39 @@ def trackio(out:Path, facts:dict, done:int): # -> log, finish, how to look
                            auto_log_cpu=False, auto_log_gpu=False)
     def finish(summary):
         run.log({f'summary/{k}': v for k, v in summary.items()})
-        with redirect_stdout(io.StringIO()): run.finish()
+        with redirect_stdout(io.StringIO()): trackio.finish()
     return (lambda step, values: run.log(values, step), finish,
             f"trackio show --project speedrun-course (TRACKIO_DIR={os.environ['TRACKIO_DIR']})")
 
-# %% ../nbs/94_trackers.ipynb #tracker
+# %% ../nbs/94_trackers.ipynb #available
 TRACKERS = dict(tensorboard=tensorboard, wandb=wandb, trackio=trackio)
 
 def available(name:str):
-    "Refuse a tracker that is unknown or not installed; for before anything is trained"
+    "Refuse a tracker that is unknown or not installed"
     if name not in TRACKERS:
         raise BadInput(f'--tracker {name}: no such tracker{nearest(name, list(TRACKERS))}')
-    try: importlib.import_module(name)
-    except Exception as e:
-        raise BadInput(f'--tracker {name}: {e}; pip install {name}, or leave the option out')
+    spec = importlib.util.find_spec(name)                  # importing would fix Trackio's place
+    if not getattr(spec, 'origin', None):                  # a mere folder has none
+        raise BadInput(f'--tracker {name}: not installed; pip install {name}, '
+                       'or leave the option out')
 
 def write(line:str):
     "Say something, above a progress bar if there is one"
     from tqdm import tqdm
     tqdm.write(line)
 
+# %% ../nbs/94_trackers.ipynb #tracker
 class Tracker:
-    "Takes a run's numbers; the first failure is said, and the last thing that is heard of it"
+    "Takes a run's numbers; its first failure is said, and then it is left alone"
     def __init__(self, name, log, finish, say=write):
-        self.name, self.inner, self.say = name, (log, finish), say
-    def log(self, step:int, values:dict): self.tried(0, step, values)
-    def finish(self, summary:dict): self.tried(1, summary); self.inner = None
-    def tried(self, which, *args):
-        if self.inner is None: return
-        try: self.inner[which](*args)
+        self.name, self.take, self.end, self.say, self.open = name, log, finish, say, True
+    def log(self, step:int, values:dict): self.tried(self.take, step, values)
+    def finish(self, summary:dict): self.tried(self.end, summary); self.open = False
+    def tried(self, act, *args):
+        if not self.open: return
+        try: act(*args)
         except Exception as e: # a library's, the network's, the disk's
-            self.inner = None
+            self.open = False
             self.say(f"{self.name}: {type(e).__name__}: {' '.join(str(e).split())}; "
                      'the run goes on without it')
 
@@ -103,7 +104,7 @@ def tracker(name:str, out, # the run's folder
     say(f'to watch: {look}')
     return Tracker(name, log, finish, say)
 
-# %% ../nbs/94_trackers.ipynb #feed
+# %% ../nbs/94_trackers.ipynb #facts
 def facts(race) -> dict: # ready for JSON
     "What a run is made of, and what it runs on"
     r = race.r
@@ -115,6 +116,7 @@ def facts(race) -> dict: # ready for JSON
         else: told[k] = list(v) if isinstance(v, tuple) else v
     return told
 
+# %% ../nbs/94_trackers.ipynb #feed
 class Feed:
     "Tells a tracker each step of a race, whenever losses have arrived"
     def __init__(self, race, tracker):
