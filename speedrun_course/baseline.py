@@ -72,7 +72,8 @@ class Now:
     def to(self, device):
         "The same, with its tensors on a device"
         tensors = {k: getattr(self, k) for k in ('window', 'weights')}
-        return replace(self, **{k: t.to(device, non_blocking=True)
+        quick = device == 'cuda'       # elsewhere it may copy what is gone (pytorch issue 189690)
+        return replace(self, **{k: t.to(device, non_blocking=quick)
                                 for k, t in tensors.items() if t is not None})
 
 # %% ../nbs/02_baseline.ipynb #context

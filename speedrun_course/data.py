@@ -320,6 +320,7 @@ def command(main):
     @functools.wraps(main)
     def run(argv=None) -> int:
         first = os.environ.get('RANK', '0') == '0'         # of several processes, one speaks
+        if hasattr(sys.stdout, 'reconfigure'): sys.stdout.reconfigure(errors='replace') # any alphabet
         try: return main(argv) or 0
         except (BadInput, OSError) as e:
             if first: print(f'speedrun: {e}', file=sys.stderr)

@@ -150,7 +150,7 @@ def graphics():
     import torch
     here = gpus()
     for g in dict.fromkeys(here): yield Line('gpu', f'{here.count(g)} x {g}')
-    apple = "; Apple's (MPS) is there, but not used" if torch.backends.mps.is_available() else ''
+    apple = "; Apple's (MPS) is there: --device mps" if torch.backends.mps.is_available() else ''
     if not here: yield Line('gpu', f'none that PyTorch can use by CUDA{apple or ", no MPS"}')
     if not here and shutil.which('nvidia-smi'):
         yield Problem(f'nvidia-smi is here, but torch {torch.__version__} finds no GPU',

@@ -85,7 +85,8 @@ def strips(mask, height:int=128) -> list: # of (first query, after the last, fir
     "For each strip of queries, the stretch of keys that any of them sees"
     partial, _, full, _ = mask.blocks()
     n, height = partial.shape[-1], max(1, height//mask.block)
-    first = (torch.arange(1, n+1) - partial - full).amin(0)[0]     # lists have no gaps
+    last = torch.arange(1, n+1, device=partial.device)
+    first = (last - partial - full).amin(0)[0]             # lists have no gaps
     edges = [(a, min(a+height, n)) for a in range(0, n, height)]
     spans = [(a*mask.block, b*mask.block, first[a:b].min().item()*mask.block) for a, b in edges]
     return [(a, b, c, mask.dense(slice(a, b), slice(c, b))) for a, b, c in spans]

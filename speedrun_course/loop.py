@@ -143,12 +143,13 @@ def evaluate(model, r, corpus, now:Now=None,
     device, training = next(model.parameters()).device, model.training
     seq = r.val_seq or r.seq
     x, y = rows_of([corpus.val[i : i+seq+1] for i in range(0, len(corpus.val)-1, seq)], r.vocab)
-    rows, total = max(1, tokens//seq), torch.zeros((), dtype=torch.float64, device=device)
+    rows, losses, sizes = max(1, tokens//seq), [], []
     model.eval()
     for a, b in zip(x[rank::world].split(rows), y[rank::world].split(rows)):
-        total += model(a.to(device), b.to(device), now).double()*b.numel()
+        losses.append(model(a.to(device), b.to(device), now)); sizes.append(b.numel())
     model.train(training)
-    if world > 1: dist.all_reduce(total)
+    total = torch.stack(losses).cpu().double() @ torch.tensor(sizes).double()  # not all GPUs have them
+    if world > 1: total = total.to(device); dist.all_reduce(total)
     return total.item()/y.numel()
 
 # %% ../nbs/03_loop.ipynb #stopwatch
@@ -181,14 +182,21 @@ class Hardware:
     rank: int = 0                # which of `world` processes this is
     world: int = 1
     def sync(self):
-        if self.device == 'cuda': torch.cuda.synchronize()
+        if self.device != 'cpu': getattr(torch, self.device).synchronize()
 
-def hardware(r) -> Hardware:
+def hardware(r, device:str=None # cpu, cuda or mps; by default cuda if it is there, else cpu
+            ) -> Hardware:
     "Choose device, precision and compilation for a recipe from what is there"
-    cuda, team = torch.cuda.is_available(), dist.is_initialized()
-    bf16 = r.precision == 'bf16' and (not cuda or torch.cuda.is_bf16_supported())
-    device = 'cuda' if cuda else 'cpu'
-    fp8 = not cuda or torch.cuda.get_device_capability() >= (8, 9)         # Ada, Hopper or later
+    team, here = dist.is_initialized(), dict(cpu=True, cuda=torch.cuda.is_available(),
+                                             mps=torch.backends.mps.is_available())
+    if device and (team or not here[device]):
+        why = 'several processes choose their own' if team else 'PyTorch finds none here'
+        raise BadInput(f'--device {device}: {why}; leave the option out')
+    device = device or ('cuda' if here['cuda'] else 'cpu')
+    cuda = device == 'cuda'
+    bf16 = r.precision == 'bf16' and (device == 'cpu' or cuda and
+        torch.cuda.is_bf16_supported(including_emulation=False)) # what is emulated is not compiled
+    fp8 = device == 'cpu' or cuda and torch.cuda.get_device_capability() >= (8, 9) # Ada, Hopper, …
     return Hardware(device, r.backend(device), autocast=torch.bfloat16 if bf16 else None, fp8=fp8,
                     compile=cuda and r.precision == 'bf16', chunk=65_536 if cuda else 4_096,
                     ahead=25 if cuda else 1,
@@ -304,7 +312,7 @@ class Race:
         self.now = r.schedule(r, self.done).to(hw.device)
         if self.done in self.events: self.events[self.done](self.model, self.optim, r)
         batch = (loader or self.loader)(self.now.rows, hw.rank, hw.world)
-        self.batch = [t.to(hw.device, non_blocking=True) for t in batch]
+        self.batch = [t.to(hw.device, non_blocking=hw.device == 'cuda') for t in batch]
         self.own = gradients(self.forward, *self.batch, self.now, hw, self.micro,
                              self.optim.listen, self.summed)
         told = torch.stack([self.own, torch.full_like(self.own, self.asked)])

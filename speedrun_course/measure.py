@@ -52,7 +52,7 @@ def report(race, losses, vals,
     r = race.r; base = base or r
     return dict(record=r.name, digest=digest(r), base=digest(base), changed=differences(base, r),
                 track=r.track, seed=race.seed, steps=r.steps, rows=r.rows, seq=r.seq,
-                world=race.hw.world, precision=race.precision,
+                world=race.hw.world, device=race.hw.device, precision=race.precision,
                 final=vals.get(r.steps), wall=round(race.watch.wall, 3),
                 cpu=round(race.watch.cpu, 3), commit=commit(), **machine(),
                 val={k: round(v, 5) for k, v in vals.items()},

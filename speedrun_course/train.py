@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['mark', 'log_header', 'log_facts', 'warm_up', 'undisturbed', 'fitting', 'memory_of', 'writing', 'append', 'trim_log',
-           'prepare', 'start', 'run', 'peak_mib', 'finish', 'tell', 'list_records', 'parser', 'add_machine', 'choose',
-           'choose_data', 'first', 'newest', 'finished', 'continued', 'tell_all', 'before_sharing', 'main', 'reported']
+           'prepare', 'trusted', 'start', 'run', 'peak_mib', 'finish', 'tell', 'list_records', 'parser', 'add_machine',
+           'choose', 'choose_data', 'first', 'newest', 'finished', 'continued', 'tell_all', 'before_sharing', 'main',
+           'reported']
 
 # %% ../nbs/18_train.ipynb #imports
 import argparse, gc, hashlib, json, os, re, shutil, subprocess, sys, time
@@ -86,7 +87,8 @@ def fitting(asked:str, r, hw:Hardware): # -> tokens, or None for the whole share
         if not asked.isdigit() or not int(asked):
             raise BadInput(f"--micro-tokens {asked}: write a number of tokens, or auto")
         return int(asked)
-    if hw.device == 'cpu': return None
+    if hw.device != 'cuda': return None
+    if hw.autocast is None: r = replace(r, precision='fp32')               # wider than asked for
     return micro_tokens(r, torch.cuda.get_device_properties(hw.device).total_memory, hw.world)
 
 @contextmanager
@@ -147,15 +149,28 @@ def prepare(race, out:Path, found, every):
     if found: lines.append(f"going on after step {found[1]['step']}")
     print('\n'.join(lines), flush=True)
 
+# %% ../nbs/18_train.ipynb #trusted
+def trusted(r, data, seed:int, hw:Hardware, steps:int=6, within:float=1e-3):
+    "Refuse a device that does not compute what a CPU computes: the first losses of the same run"
+    if r.track != 'pocket':
+        raise BadInput(f'--device {hw.device}: for the pocket track alone; nobody has tried more')
+    own = Hardware(attend=r.backend('cpu'), fp8=hw.fp8)
+    there, here = (follow(Race(r, data, seed, steps, hw=x))[0] for x in (hw, own))
+    off = max(abs(a-b) for a, b in zip(there, here))
+    if not off < within:
+        raise BadInput(f'--device {hw.device}: losses differ from the CPU’s by {off:.2g} in {steps} '
+                       'steps; this PyTorch computes otherwise there, so use --device cpu')
+
 # %% ../nbs/18_train.ipynb #start
 def start(r, data, seed:int, out:Path,
           found=None, # tensors and facts of a state to go on from
           every:int=None, # steps between states
-          micro:str='auto', stop:int=None): # -> the race
+          micro:str='auto', stop:int=None, device:str=None): # -> the race
     "Make the folder and the race, or say why not before anything is trained"
     if not found and any((out/x).exists() for x in ('result.json', 'model.safetensors')):
         raise BadInput(f'{out}: already holds a run; name another folder with --out')
-    hw = hardware(r)
+    hw = hardware(r, device)
+    if hw.device == 'mps': trusted(r, data, seed, hw)
     race = Race(r, data, seed, stop, fitting(micro, r, hw), hw)
     if every: race.pauses = set(range(every, race.stop, every))
     if not race.hw.rank: prepare(race, out, found, every)
@@ -210,7 +225,8 @@ def finish(race, out:Path) -> dict: # the result
     "Leave result and weights in the folder, and no states that nobody needs"
     r, (held, reserved) = race.r, peak_mib(race.hw)
     result = report(race, race.losses, race.vals, record(r.name).on(r.track))
-    used = mfu(r, race.watch.wall/race.done, result['gpu'], race.hw.world)
+    gpu = race.hw.device == 'cuda' and result['gpu']
+    used = mfu(r, race.watch.wall/race.done, gpu, race.hw.world)
     result |= dict(peak_mib=round(held), mfu=used and round(used, 4))
     if race.hw.rank: return result
     with writing(out):
@@ -291,6 +307,9 @@ def add_machine(p):
                    help='tokens in one forward and backward; less memory, and the same mathematics '
                         "unless it is less than a row (default: what the GPU's memory holds; "
                         'on a CPU, all)')
+    p.add_argument('--device', choices=('cpu', 'cuda', 'mps'),
+                   help="what computes; mps is Apple's GPU, for the pocket track, and is first "
+                        'compared with the CPU (default: cuda if it is there, else cpu)')
     p.add_argument('--checkpoint-every', type=int, metavar='N',
                    help='steps between states to go on from (default: only when interrupted)')
     p.add_argument('--resume', metavar='PATH',
@@ -398,7 +417,8 @@ def main(argv=None):
             if a.resume == 'auto':
                 if final := first(lambda: finished(out)): finals.append(final); continue
                 found = (path := first(lambda: newest(out))) and read(path)
-            race = start(r, data, seed, out, found, a.checkpoint_every, a.micro_tokens, a.stop)
+            race = start(r, data, seed, out, found, a.checkpoint_every, a.micro_tokens, a.stop,
+                         a.device)
             found = None                                   # gigabytes
             with tracking(a.tracker, race, out) as track: result = run(race, out, track)
             finals.append(result['final'])

@@ -246,7 +246,8 @@ def write(t:Trial):
     import matplotlib.pyplot as plt
     from speedrun_course.plots import style
     style()
-    (t.home/'report.md').write_text(f'# {t.name}\n\n![](report.svg)\n\n{table(t)}\n')
+    (t.home/'report.md').write_text(f'# {t.name}\n\n![](report.svg)\n\n{table(t)}\n', 'utf-8',
+                                    newline='\n')          # the same on every system
     fig = picture(t)
     fig.savefig(t.home/'report.svg', metadata=dict(Date=None, Creator=None)); plt.close(fig)
 
