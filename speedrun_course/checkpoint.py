@@ -177,8 +177,13 @@ def save_checkpoint(race, path):
 def load_checkpoint(path) -> tuple:
     "A checkpoint's model, its filled-in recipe and its vocabulary; a state will do"
     tensors, facts = read(path)
-    r = recipe_of(facts)
-    model = GPT(r)
     whole = {k.removeprefix('model/'): t for k, t in tensors.items() if not k.startswith('optim/')}
-    model.load_state_dict(whole)
-    return model, r, facts['chars']
+    other = BadInput(f'{path}: made by another version of this program, or of a recipe that it does '
+                     'not know; use the one that made it')
+    try:
+        r = recipe_of(facts)
+        if digest(r) != facts['digest']: raise other
+        model = GPT(r)
+        model.load_state_dict(whole)
+        return model, r, facts['chars']
+    except (KeyError, TypeError, RuntimeError): raise other from None

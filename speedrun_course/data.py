@@ -322,6 +322,9 @@ def command(main):
         first = os.environ.get('RANK', '0') == '0'         # of several processes, one speaks
         if hasattr(sys.stdout, 'reconfigure'): sys.stdout.reconfigure(errors='replace') # any alphabet
         try: return main(argv) or 0
+        except BrokenPipeError: # who was reading has left; Python would complain once more at its end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 141
         except (BadInput, OSError) as e:
             if first: print(f'speedrun: {e}', file=sys.stderr)
             return 2

@@ -319,4 +319,7 @@ def main(argv=None) -> int:
     return int(stops())
 
 # %% ../nbs/93_doctor.ipynb #guard
-if __name__ == '__main__': sys.exit(main())
+if __name__ == '__main__':
+    try: sys.exit(main())
+    except KeyboardInterrupt: sys.exit(130)
+    except OSError as e: sys.exit(f'speedrun: {e}')

@@ -107,7 +107,9 @@ def read_items(file) -> list: # of Item
         if file.suffix == '.parquet':
             from pyarrow import parquet
             rows = parquet.read_table(file, columns=['ctx', 'endings', 'label']).to_pylist()
-        else: rows = [json.loads(line) for line in file.read_text('utf-8').splitlines()]
+        else: rows = [json.loads(x) for x in file.read_text('utf-8').split('\n') if x.strip()]
+        if not all(isinstance(x['endings'], list) and all(isinstance(text, str) for text in
+                   (x['ctx'], *x['endings'])) for x in rows): raise ValueError
         items = [Item(x['ctx'], tuple(f' {e}' for e in x['endings']), int(x['label']))
                  for x in rows]
         if not items or any(not 0 <= i.label < len(i.endings) for i in items): raise ValueError
@@ -144,10 +146,10 @@ def ask(t, items, text, path:Path) -> list: # of dicts, ready for `verdict`
     return found[:len(items)]
 
 # %% ../nbs/25_evaluate.ipynb #report-loss
-def report_loss(t, data) -> str: # two lines
+def report_loss(t, data, name:str=None) -> str: # two lines
     "Validation loss and bits per byte, for people"
     loss, n = val_loss(t, data), len(data.val)-1
-    line = f'validation loss {loss:.4f} nats per token, on {n:,} tokens of {data.name}'
+    line = f'validation loss {loss:.4f} nats per token, on {n:,} tokens of {name or data.name}'
     try: size = text_bytes(t.text(), data.val[1:])
     except BadInput as e: return f'{line}\nbits per byte not measured: {e}'
     return f'{line}\n{bits_per_byte(loss, n, size):.4f} bits per byte, on {size:,} bytes'
@@ -181,8 +183,9 @@ def main(argv=None):
     if a.items is not None and a.items < 1: raise BadInput(f'--items {a.items}: must be at least 1')
     path = locate(a.checkpoint)
     t = trained(path)
+    if a.hellaswag: read_items(a.hellaswag)                # before the loss is measured
     print(f'{path}: {t.r.name} on {t.r.track}, {t.r.about}', flush=True)
-    try: print(report_loss(t, corpus(t.r.track, a.data)), flush=True)
+    try: print(report_loss(t, corpus(t.r.track, a.data), a.data), flush=True)
     except BadInput as e: # of a model of the hub one may want the answers alone
         if a.data or a.hellaswag is None: raise
         print(f'validation loss not measured: {e}', flush=True)

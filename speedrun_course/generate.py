@@ -71,7 +71,7 @@ def choose(z, # (B, V) logits
     "Draw the next token"
     z = z[:, :known].float().cpu()                         # one dice cup for all devices
     if banned: z = z.index_fill(1, torch.tensor(banned), -math.inf)
-    if not temperature: return z.argmax(-1)
+    if temperature < 1e-4: return z.argmax(-1)             # the same, and finite
     if top_k: z = z.masked_fill(z < z.topk(min(top_k, z.shape[1])).values[:, -1:], -math.inf)
     return torch.multinomial((z/temperature).softmax(-1), 1, generator=dice)[:, 0]
 
@@ -189,6 +189,7 @@ def main(argv=None):
     a = parser().parse_args(argv)
     if not 0 <= a.temperature < math.inf:
         raise BadInput(f'--temperature {a.temperature}: must be 0 or more')
+    if not 0 <= a.seed < 2**63: raise BadInput(f'--seed {a.seed}: must be 0 or more, below 2**63')
     for name, value in (('max-tokens', a.max_tokens), ('top-k', a.top_k)):
         if value is not None and value < 1: raise BadInput(f'--{name} {value}: must be at least 1')
     t, start, n = trained(locate(a.checkpoint)), time.perf_counter(), 0

@@ -118,10 +118,10 @@ def what_it_is(run:Run) -> str:
 def what_it_took(run:Run) -> str:
     "What was measured of a run, on which machine, with which code, as a table"
     x, scored = run.result, f', over {VAL_TOKENS[run.r.track]:,} {run.unit}s'*(not run.own)
+    used = dict(cuda=x['gpu'], mps=f"{x['processor']} (MPS)").get(x['device'], x['processor'])
     return table([('validation loss', f"{x['final']:.4f} nats per {run.unit}{scored}"),
                   ('time of training', f"{x['wall']:,.1f} s; {x['cpu']:,.1f} CPU-seconds"),
-                  ('hardware', f"{x['world']} × {x['gpu'] or x['processor']}, "
-                               f"{x['threads']} thread{'s'*(x['threads'] > 1)}"),
+                  ('hardware', f"{x['world']} × {used}, {x['threads']} thread{'s'*(x['threads'] > 1)}"),
                   ('memory', f"{x['peak_mib']:,} MiB"), ('precision', x['precision']),
                   ('share of the bf16 peak', x['mfu'] and f"{x['mfu']:.0%}"),
                   ('versions', f"torch {x['torch']}, numpy {x['numpy']}, Python {x['python']}"),

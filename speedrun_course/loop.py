@@ -10,7 +10,7 @@ __all__ = ['average', 'join', 'team', 'by_role', 'FusedAdamW', 'AdamW', 'cosine'
 # %% ../nbs/03_loop.ipynb #imports
 import faulthandler, math, os, sys, time
 from collections import defaultdict
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Callable
@@ -371,9 +371,9 @@ class Bar:
         from tqdm import tqdm
         self.make = lambda n, done: tqdm(total=n, initial=done, unit='step', leave=False, mininterval=.5, **how)
         self.bar, self.val = None, ''
-    def write(self, line): # above the bar
+    def write(self, line): # above the bar; who read it may be gone, and the run goes on
         from tqdm import tqdm
-        tqdm.write(line)
+        with suppress(OSError): tqdm.write(line)
     def __call__(self, tick, losses):
         if self.bar is None: self.bar = self.make(tick.stop, tick.step-1)
         if tick.val is not None: self.val = f' val {tick.val:.3f}'

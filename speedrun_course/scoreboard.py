@@ -316,8 +316,9 @@ def together_wrong(logs) -> list: # reasons
         if len(values) > 1: against.append(f"{what} differ: {', '.join(sorted(map(str, values)))}")
     for x in logs: # few losses may agree by chance, and then times do not
         own = *x.vals.items(), *([] if len(x.vals) > 3 else [x.time])
-        for key in (own, *([x.facts['seed']] if 'seed' in x.facts else [])):
-            if key in seen: against.append(f'{x.path} is the same run as {seen[key]}'); break
+        for key, why in ((own, 'is the same run as'), (x.facts.get('seed'), 'has the seed of')):
+            if key is None: continue
+            if key in seen: against.append(f'{x.path} {why} {seen[key]}'); break
             seen[key] = x.path
     return against
 

@@ -8,7 +8,7 @@ __all__ = ['TRACKERS', 'SUMMARY', 'tensorboard', 'wandb', 'trackio', 'available'
 
 # %% ../nbs/94_trackers.ipynb #imports
 import importlib.util, io, json, os, uuid
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from .data import BadInput
 from .measure import commit, machine
@@ -75,7 +75,7 @@ def available(name:str):
 def write(line:str):
     "Say something, above a progress bar if there is one"
     from tqdm import tqdm
-    tqdm.write(line)
+    with suppress(OSError): tqdm.write(line)               # who read it may be gone
 
 # %% ../nbs/94_trackers.ipynb #tracker
 class Tracker:
@@ -109,7 +109,8 @@ def facts(race) -> dict: # ready for JSON
     "What a run is made of, and what it runs on"
     r = race.r
     told = dict(record=r.name, track=r.track, digest=digest(r), seed=race.seed,
-                precision=race.precision, world=race.hw.world, commit=commit(), **machine())
+                device=race.hw.device, precision=race.precision, world=race.hw.world,
+                commit=commit(), **machine())
     for k in NUMBERS:
         v = getattr(r, k)
         if isinstance(v, dict): told |= {f'{k}.{role}': x for role, x in v.items()}

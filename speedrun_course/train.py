@@ -44,7 +44,7 @@ def log_facts(race) -> str:
     stream = f'{show(race.r.data)}, {len(c.train)} shards, {mark(c.train[0])}'
     told = dict(command=' '.join(sys.argv), commit=commit(),
                 **{k: of[k] for k in ('record', 'track', 'digest', 'changed', 'seed')},
-                validation=mark(c.val[1:]), stream=stream, precision=race.precision, **machine())
+                validation=mark(c.val[1:]), stream=stream, device=race.hw.device, precision=race.precision, **machine())
     smi = shutil.which('nvidia-smi') # the speedrun's logs show its output, too
     seen = smi and subprocess.run([smi], capture_output=True, text=True).stdout
     return '\n'.join([*(f'{k}: {v}' for k, v in told.items()), *([seen] if seen else [])])
@@ -326,6 +326,7 @@ def choose(a): # parsed options -> filled-in recipe, or one line saying why not
     for name in ('checkpoint_every', 'stop'):
         if (n := getattr(a, name)) is not None and n < 1:
             raise BadInput(f"--{name.replace('_', '-')} {n}: must be at least 1")
+    if a.seed is not None and a.seed < 0: raise BadInput(f'--seed {a.seed}: must be 0 or more')
     if a.resume == 'auto' and not a.out: raise BadInput('--resume auto: name the folder with --out')
     track = a.track or 'pocket'
     r = record(a.record or RECORD_RUN).on(track) if a.record or track != 'pocket' else default()
@@ -385,7 +386,7 @@ def tell_all(finals, target, track):
               'python -m speedrun_course.train --track fineweb')
 
 # %% ../nbs/18_train.ipynb #before-sharing
-def before_sharing(a): # parsed options
+def before_sharing(a, r): # parsed options, recipe
     "Refuse, before anything is trained, what --tracker and --push-to-hub could not do"
     from speedrun_course.hub import check_repo             # an appendix, as the trackers
     from speedrun_course.trackers import available
@@ -394,6 +395,7 @@ def before_sharing(a): # parsed options
         for option in ('seeds', 'stop'):
             if getattr(a, option):
                 raise BadInput(f'--push-to-hub shares one whole run; leave --{option} out')
+        if not r.evals: raise BadInput('--push-to-hub shares a measured run; set evals above 0')
         check_repo(a.push_to_hub)
 
 # %% ../nbs/18_train.ipynb #main
@@ -405,7 +407,7 @@ def main(argv=None):
     known = a.resume and a.resume != 'auto'
     r, found = continued(a) if known else (choose(a), None)
     if a.plan: return print(plan(r))
-    before_sharing(a)
+    before_sharing(a, r)
     from speedrun_course.trackers import tracking
     r, data, target = choose_data(a, r)
     finals = []
