@@ -7,12 +7,12 @@ __all__ = ['HELLASWAG', 'check_text', 'val_loss', 'text_bytes', 'bits_per_byte',
            'verdict', 'read_items', 'answered', 'ask', 'report_loss', 'report_questions', 'parser', 'main']
 
 # %% ../nbs/25_evaluate.ipynb #imports
-import argparse, hashlib, json, math, sys
+import hashlib, json, math, sys
 from dataclasses import dataclass
 from pathlib import Path
 import numpy as np, torch, torch.nn.functional as F
 from .data import BadInput, command, corpus
-from .generate import trained
+from .generate import checkpoint_parser, trained
 from .loop import check_tokens, evaluate as mean_loss
 
 # %% ../nbs/25_evaluate.ipynb #val-loss
@@ -163,10 +163,7 @@ def report_questions(t, checkpoint:Path, file, n:int=None) -> str: # a line
 # %% ../nbs/25_evaluate.ipynb #main
 def parser():
     "The options of the program"
-    p = argparse.ArgumentParser('python -m speedrun_course.evaluate',
-                                description='Measure a trained model.')
-    p.add_argument('checkpoint', nargs='?', metavar='CHECKPOINT',
-                   help="a file, a run's folder, or USER/REPO of the hub (default: the newest run)")
+    p = checkpoint_parser('evaluate', 'Measure a trained model.')
     p.add_argument('--data', metavar='DIR', help="folder of shards (default: the track's own)")
     p.add_argument('--hellaswag', nargs='?', const='', metavar='FILE',
                    help='also ask questions with four endings: those of the hub, or of a file '

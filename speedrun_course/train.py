@@ -408,7 +408,7 @@ def main(argv=None):
     r, found = continued(a) if known else (choose(a), None)
     if a.plan: return print(plan(r))
     before_sharing(a, r)
-    from speedrun_course.trackers import tracking
+    from speedrun_course import hub, trackers              # appendices
     r, data, target = choose_data(a, r)
     finals = []
     with team():
@@ -422,14 +422,12 @@ def main(argv=None):
             race = start(r, data, seed, out, found, a.checkpoint_every, a.micro_tokens, a.stop,
                          a.device)
             found = None                                   # gigabytes
-            with tracking(a.tracker, race, out) as track: result = run(race, out, track)
+            with trackers.tracking(a.tracker, race, out) as track: result = run(race, out, track)
             finals.append(result['final'])
             if not race.hw.rank: tell(race, result, out, target)
     if os.environ.get('RANK', '0') != '0': return
     tell_all(finals, target, r.track)
-    if a.push_to_hub:
-        from speedrun_course.hub import push
-        print('shared:', push(out, a.push_to_hub))
+    if a.push_to_hub: print('shared:', hub.push(out, a.push_to_hub))
 
 # %% ../nbs/18_train.ipynb #reported
 def reported(main):
