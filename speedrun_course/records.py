@@ -157,7 +157,7 @@ from .parts.distributed import *
 
 # %% ../nbs/18_distributed.ipynb #sharded-record
 sharded = fp8.but('sharded', 'Give each process its share of the update', history=(6, 22, 23, 24),
-                  interpolated=True, optim=part(Sharded, scale=spectral))
+                  interpolated=True, restates=True, optim=part(Sharded, scale=spectral))
 
 # %% ../nbs/19_record27.ipynb #records-imports
 from .parts.record27 import *

@@ -31,7 +31,7 @@ def tell(race, result, out, target=None):
     "Say how a run ended, where its files are, and what its model has to say"
     final = result['final']
     time = f"{result['wall']:.1f} s of training ({result['cpu']:.1f} CPU-seconds)"
-    if final is None: print(f"ended after {race.done} of {race.r.steps} steps, {time}")
+    if final is None: print(f"ended after {race.done} of {race.r.total} steps, {time}")
     elif target is None: print(f"validation loss {final:.4f} after {race.done} steps, {time}")
     else:
         verdict = 'reached' if final <= target else 'NOT reached'

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 from ..parts.adamw import by_role
-from ..parts.baseline import GPT
-from ..parts.distributed import Sharded
+from ..parts.baseline import GPT, traits_of
 from ..parts.muon import newton_schulz
 from ..race.plan import shapes, work
 
@@ -44,7 +43,7 @@ def roofline(seconds:float=.1) -> Roof: # for each measurement
 # %% ../../nbs/43_profile.ipynb #orthogonal
 def orthogonal(r) -> int:
     "FLOPs that Newton–Schulz takes in one step of a filled-in recipe"
-    if not r.momentum: return 0
+    if not traits_of(r.optim).muon: return 0
     with torch.device('meta'):
         matrices = by_role(GPT(r, fp8=False))['matrix']
         with FlopCounterMode(display=False) as counter:
@@ -57,10 +56,10 @@ def floor(r, roof:Roof, world:int=1) -> dict: # what -> seconds a step on each d
     w, seen, share = work(r), shapes(r, r.steps//2), r.rows*r.seq/world
     rate, wide = roof.flops[r.precision], 2 if r.precision == 'bf16' else 4
     head = 6*r.width*r.vocab
-    precise = getattr(getattr(r.product, 'func', r.product), 'precision', '')
-    fast = roof.flops.get(precise, rate)                   # the head's own, if the machine has it
-    shared = world if getattr(r.optim, 'func', r.optim) is Sharded else 1
-    adam = sum(n for role, n in seen.params.items() if role != 'matrix' or not r.momentum)
+    fast = roof.flops.get(traits_of(r.product).precision, rate)                   # the head's own, if the machine has it
+    optim = traits_of(r.optim)
+    shared = world if optim.sharded else 1
+    adam = sum(n for role, n in seen.params.items() if role != 'matrix' or not optim.muon)
     return {'matrix products': share*((3*w.linear-head)/rate + head/fast),
             'attention': share*(w.attention+w.back)/rate,
             'Newton–Schulz': orthogonal(r)/rate/shared, 'Adam': 4*7*adam/roof.bytes/shared,

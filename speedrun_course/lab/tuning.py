@@ -4,17 +4,17 @@
 
 # %% auto #0
 __all__ = ['steps_to_target', 'log_between', 'between', 'dials', 'setting', 'point_of', 'tune', 'statement', 'written', 'literal',
-           'tuning_runs', 'add_tune', 'add_count']
+           'own_dial', 'tuning_runs', 'add_tune', 'tune_record', 'add_count']
 
 # %% ../../nbs/09_tuning.ipynb #imports
-import math
+import math, re
 import numpy as np
 from ..catalog import record
 from ..errors import BadInput
-from .jobs import add_work, collect, run_jobs
+from .jobs import Job, add_work, collect, do_all, threads_for
 from .statistics import meets
-from ..race.results import RESULTS, seeds
-from ..recipe import NUMBERS, Recipe, TARGET, override
+from ..race.results import RESULTS, need_clean_commit, seeds
+from ..recipe import NUMBERS, Recipe, TARGET, nearest, override
 
 # %% ../../nbs/09_tuning.ipynb #steps-to-target
 def steps_to_target(r:Recipe, start:int, seeds=range(100, 110), track='pocket', alpha=.01,
@@ -24,7 +24,7 @@ def steps_to_target(r:Recipe, start:int, seeds=range(100, 110), track='pocket', 
     def passes(k):
         steps = round(start*1.05**k)
         losses = [x['final'] for x in collect(r, seeds, f'steps={steps}', track=track,
-                                              kind='trials', **how)]
+                                              kind='ablations', **how)]
         p = meets(losses, TARGET[track])
         say(f'{r.name} steps {steps}: mean {np.mean(losses):.4f}, '
             f'sd {np.std(losses, ddof=1):.4f}, p {p:.2g}')
@@ -46,7 +46,7 @@ def between(low, high):
     return lambda u: round(low + (high-low)*u, 2)
 
 # %% ../../nbs/09_tuning.ipynb #which-dials
-def dials(r) -> dict: # number -> (0..1 -> value)
+def dials(r, more:dict={}) -> dict: # number -> (0..1 -> value); more: a record's own
     "What tuning may turn in a recipe, each within a range around what is usual or what it is"
     tokens = [64*n for n in (12, 16, 24, 32, 48, 64)]      # in a batch; four processes share it
     turn = dict(rows=lambda u: max(4, round(tokens[min(5, int(6*u))]/r.seq/4)*4),
@@ -57,19 +57,19 @@ def dials(r) -> dict: # number -> (0..1 -> value)
                  cooldown=between(.2, .9), momentum=between(.8, .97),
                  momentum_start=between(.4, .9), momentum_warmup=log_between(.05, .8),
                  window=lambda u: (2, 3, 4, 6, 8, 12)[min(5, int(6*u))]*r.tile)
-    # what a recipe has none of stays so
-    return {k: dial for k, dial in turn.items() if getattr(r, k, True)}
+    # what a recipe has none of stays so; beta1, beta2 and rates are no numbers of their own
+    return {k: dial for k, dial in turn.items() if not hasattr(r, k) or getattr(r, k)} | more
 
-def setting(r, u, fixed=0.) -> list: # assignments for override()
+def setting(r, u, fixed=0., more:dict={}) -> list: # assignments for override()
     "A point of the unit cube as numbers of the recipe, at the same cost of training"
-    got = {k: dial(x) for (k, dial), x in zip(dials(r).items(), u)}
+    got = {k: dial(x) for (k, dial), x in zip(dials(r, more).items(), u)}
     betas = got.pop('beta1'), got.pop('beta2')
     steps = round(r.steps*(r.rows+fixed)/(got['rows']+fixed))
     return [f'{k}={v}' for k, v in got.items()] + [
         f'betas={betas[0]}+{betas[1]}', f'steps={steps}', 'evals=1']
 
 # %% ../../nbs/09_tuning.ipynb #where
-def point_of(r) -> np.ndarray: # of numbers in 0..1
+def point_of(r, more:dict={}) -> np.ndarray: # of numbers in 0..1
     "The point of the unit cube that is nearest to a recipe's own numbers"
     own = vars(r) | dict(zip(('beta1', 'beta2'), r.betas))
     own |= {f'rates.{k}': v for k, v in r.rates.items()}
@@ -77,19 +77,20 @@ def point_of(r) -> np.ndarray: # of numbers in 0..1
     def middle(k, dial):
         off = np.abs(np.array([dial(u) for u in grid]) - own[k])
         return grid[off <= off.min()*(1+1e-9)].mean()      # the middle of all that round to it
-    return np.array([middle(k, dial) for k, dial in dials(r).items()])
+    return np.array([middle(k, dial) for k, dial in dials(r, more).items()])
 
 # %% ../../nbs/09_tuning.ipynb #tune
 def tune(r:Recipe, budget:int=24, track='pocket', say=print,
          fixed:float=0., # what a step costs beside its rows, in rows
+         more:dict={},   # dials of the record's own: number -> (0..1 -> value)
          **how) -> dict: # the best result
     """Search a record's numbers on the tuning split: the first run as the recipe stands, up to
     two thirds anywhere (Sobol), the rest closing in on the best"""
     from scipy.stats import qmc
     bound, tried = r.on(track), []
     n = 32 if budget <= 32 else 2**math.ceil(math.log2(budget))
-    points = qmc.Sobol(len(dials(bound)), seed=0).random(n)[:budget]
-    points[0] = point_of(bound)
+    points = qmc.Sobol(len(dials(bound, more)), seed=0).random(n)[:budget]
+    points[0] = point_of(bound, more)
     explore = budget*2//3
     while len(tried) < budget:
         done = len(tried)
@@ -98,7 +99,7 @@ def tune(r:Recipe, budget:int=24, track='pocket', say=print,
             now = points[done:done + math.ceil((budget-explore)/2)]
             best = min(tried, key=lambda t: t[0])[1]
             now = np.clip(best + (now - .5)*.3, 0, 1)
-        settings = [setting(bound, u, fixed) for u in now]
+        settings = [setting(bound, u, fixed, more) for u in now]
         for u, s, result in zip(now, settings, tuning_runs(bound, settings, track, **how)):
             tried.append((result['final'], u, result))
             say(f"{len(tried):3d} {result['final']:.4f}  {' '.join(s)}")
@@ -124,22 +125,43 @@ def literal(value) -> str:
     if isinstance(value, dict): return f"dict({', '.join(f'{k}={literal(v)}' for k, v in value.items())})"
     return repr(value)
 
+# %% ../../nbs/09_tuning.ipynb #own-dial
+def own_dial(text:str) -> tuple: # number, (0..1 -> value)
+    "'NAME=LOW:HIGH' as a dial; whole numbers if both ends are, else evenly in the logarithm"
+    m = re.fullmatch(r'([a-z_.]+)=([\d.e-]+):([\d.e-]+)', text)
+    if not m: raise BadInput(f'--dial {text}: write NAME=LOW:HIGH')
+    name, low, high = m.groups()
+    if name.partition('.')[0] not in NUMBERS:
+        raise BadInput(f'--dial {text}: no number is called {name!r}{nearest(name, NUMBERS)}')
+    if not 0 < float(low) < float(high): raise BadInput(f'--dial {text}: 0 < LOW < HIGH is needed')
+    if low.isdigit() and high.isdigit():
+        return name, lambda u: int(low) + round(u*(int(high) - int(low)))
+    return name, log_between(float(low), float(high))
+
 # %% ../../nbs/09_tuning.ipynb #trials
 def tuning_runs(bound, settings, track, folder=None, workers=1, seed=0) -> list[dict]:
     "Tuning runs, one a setting"
-    jobs = [(override(bound, *s), bound, seed, 'tuning', str(folder or RESULTS),
-             workers > 1 and 1, False) for s in settings]
-    return run_jobs(jobs, workers)
+    if not folder: need_clean_commit('tuning')
+    return do_all([Job(override(bound, *s), bound, seed, 'tuning', str(folder or RESULTS),
+                       threads_for(workers)) for s in settings], workers)
 
 # %% ../../nbs/09_tuning.ipynb #verbs
 def add_tune(p):
     "The options of `tune`"
-    p.set_defaults(do=lambda a: print(statement(tune(record(a.record), a.budget, a.track,
-                                                     fixed=a.fixed, workers=a.workers), a.track)))
+    p.set_defaults(do=tune_record)
     add_work(p)
     p.add_argument('--budget', type=int, default=24, metavar='N', help='runs (default %(default)s)')
     p.add_argument('--fixed', type=float, default=0., metavar='ROWS',
                    help='what a step costs beside its rows, in rows (default %(default)s)')
+    p.add_argument('--dial', action='append', default=[], metavar='NAME=LOW:HIGH',
+                   help="turn another number, too: one of the record's own")
+
+def tune_record(a): # parsed options
+    "Tune a record, and print the best numbers as its statement has them"
+    if a.budget < 3: raise BadInput(f'--budget {a.budget}: at least 3 runs')
+    best = tune(record(a.record), a.budget, a.track, fixed=a.fixed, workers=a.workers,
+                more=dict(map(own_dial, a.dial)))
+    print(statement(best, a.track))
 
 def add_count(p):
     "The options of `count`"

@@ -41,19 +41,19 @@ def lambda_init(i:int # layer, counted from 0
 
 # %% ../../nbs/41_diff.ipynb #calm
 def calm(r) -> float:
-    """What vectors of the role `scalar` are divided by in use, which divides their learning rate:
-    it suits single numbers, and sums of `width` products would move much further (ours)"""
-    return math.sqrt(r.width)
+    """The rate of vectors of the role `scalar`, as a multiple of the role's: it suits single
+    numbers, and sums of `width` products would move much further (ours)"""
+    return 1/math.sqrt(r.width)
 
 # %% ../../nbs/41_diff.ipynb #v1
 class DiffV1(LongShort):
     "One map minus λ times another, with one λ a layer from four vectors (V1)"
     def __init__(self, r, i, **how): # of LongShort
         super().__init__(r, i, **how)
-        self.start, self.calm = lambda_init(i), calm(r)
-        self.vectors = param(4, r.width//r.heads, role='scalar', init=normal(.1*self.calm))
+        self.start = lambda_init(i)
+        self.vectors = param(4, r.width//r.heads, role='scalar', init=normal(.1), rate=calm(r))
     def weight(self, x): # () λ
-        q1, k1, q2, k2 = self.vectors.float()/self.calm
+        q1, k1, q2, k2 = self.vectors.float()
         return (q1*k1).sum().exp() - (q2*k2).sum().exp() + self.start
     def forward(self, q, k, v, x, ctx): # q, k (B, 2h, T, c), v (B, h, T, 2c) -> (B, h, T, 2c)
         y = super().forward(q, k, v.repeat_interleave(2, 1), x, ctx)
@@ -98,10 +98,9 @@ class DiffV2(LongShort):
     "One map minus λ times another, with a λ for each token and pair (V2)"
     def __init__(self, r, i, shrink:int=1, **how): # of LongShort
         super().__init__(r, i, **how)
-        self.gate = param(r.heads//shrink, r.width, role='scalar', init=constant(0))
-        self.calm = calm(r)
+        self.gate = param(r.heads//shrink, r.width, role='scalar', init=constant(0), rate=calm(r))
     def weight(self, x): # (B, T, d) -> (B, h, T, 1) λ, in (0, 1)
-        return token_gate(x, self.gate/self.calm)
+        return token_gate(x, self.gate)
     def forward(self, q, k, v, x, ctx): # q (B, 2h, T, c), k, v (B, h, T, c) -> (B, h, T, c)
         return subtract(super().forward(q, k, v, x, ctx), self.weight(x))
 
@@ -116,8 +115,8 @@ class HeadGate(nn.Module):
     "Each head's result times a number in (0, 1), made from the token as V2 makes its λ"
     def __init__(self, r, i):
         super().__init__()
-        self.gate, self.calm = param(r.heads, r.width, role='scalar', init=constant(0)), calm(r)
-    def forward(self, y, v, x, ctx): return y*token_gate(x, self.gate/self.calm)
+        self.gate = param(r.heads, r.width, role='scalar', init=constant(0), rate=calm(r))
+    def forward(self, y, v, x, ctx): return y*token_gate(x, self.gate)
 
 class WiderMLP(ReLU2):
     "ReLU² with 4.5 times the stream's width: what V2 costs, spent elsewhere"

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 from ..errors import BadInput
-from .baseline import Product
+from .baseline import Product, Traits
 from .shortcuts import lowered
 
 # %% ../../nbs/17_fp8.ipynb #formats
@@ -94,7 +94,7 @@ def scales(r) -> Scales:
 # %% ../../nbs/17_fp8.ipynb #part
 class FP8Product(Product):
     "Logits by products in eight bits while training, as ever in evaluation (record 19)"
-    precision = 'fp8'
+    traits = Traits(precision='fp8')
     def __init__(self, r, scales=scales):
         super().__init__(r)
         for k in ('width', 'vocab', 'seq'):

@@ -8,7 +8,7 @@ __all__ = ['SummedLoss', 'ScaledCap', 'fixed_scales', 'AlikeMLP', 'PatientHead']
 # %% ../../nbs/19_record27.ipynb #imports
 import math
 import torch, torch.nn as nn, torch.nn.functional as F
-from .baseline import CrossEntropy, param
+from .baseline import CrossEntropy, Traits, param
 from .fp8 import E4, Scales
 from .modern import SquareReLU
 from .shortcuts import SoftCap, UntiedHead
@@ -16,7 +16,7 @@ from .shortcuts import SoftCap, UntiedHead
 # %% ../../nbs/19_record27.ipynb #summed-loss
 class SummedLoss(CrossEntropy):
     "In training the sum over tokens, whose gradients do not depend on how many there are (record 21)"
-    summed = True                                          # the loop divides after the backward
+    traits = Traits(summed=True)                           # the loop divides after the backward
     def forward(self, z, y, ctx):
         return F.cross_entropy(z.flatten(0, 1), y.flatten(), reduction='sum' if self.training else 'mean')
 

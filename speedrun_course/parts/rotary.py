@@ -84,5 +84,5 @@ class TokenEmbed(nn.Module):
 def trapezoid(r, step:int) -> Now:
     "Up over `warmup`, flat, down over the last `cooldown` to the floor, all linear (record 2)"
     up, down = max(1, round(r.warmup*r.steps)), max(1, round(r.cooldown*r.steps))
-    left = min(1, (r.steps-step)/down)
+    left = min(1, max(0, r.steps-step)/down)
     return Now(min(1, (step+1)/up)*(r.floor + (1-r.floor)*left), r.rows, r.momentum)

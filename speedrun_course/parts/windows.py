@@ -9,7 +9,7 @@ __all__ = ['LONG_SHORT', 'growing', 'LongShort', 'AtDocuments', 'aligned']
 import math
 import numpy as np, torch
 from ..errors import BadInput
-from .baseline import Now
+from .baseline import Now, Traits
 from .flex import Windowed
 from .readers import InOrder, rows_of
 from .shortcuts import warm_momentum
@@ -18,7 +18,7 @@ from .shortcuts import warm_momentum
 def growing(r, step:int) -> Now:
     "Trapezoid, rising momentum, and a window that grows, in whole blocks (records 13 and 16)"
     now = warm_momentum(r, step)
-    tokens = r.window_start + (r.window-r.window_start)*step/r.steps
+    tokens = r.window_start + (r.window-r.window_start)*min(1, step/r.steps)
     now.window = torch.tensor(int((tokens + r.tile/2)//r.tile)*r.tile)
     return now
 
@@ -48,7 +48,8 @@ class AtDocuments(InOrder):
             self.known = np.flatnonzero(self.corpus.train[self.shard] == self.bos)
         return self.known
 
-    def __call__(self, rows, rank=0, world=1): # -> inputs and targets, both (rows/world, seq) int64
+    def __call__(self, now, rank=0, world=1): # -> inputs and targets, both (rows/world, seq) int64
+        rows = now.rows
         for _ in range(len(self.corpus.train)+1):          # the rest of this shard, then all
             if len(found := self.batch(rows)) == rows: break
             self.advance(rows)
@@ -80,4 +81,4 @@ def aligned(r, corpus, seed=0): # -> a loader
     short = 16*len(shard) < r.seq*np.count_nonzero(shard == r.bos)
     return (AtDocuments if short else InOrder)(r, corpus, seed)
 
-aligned.skips = .1                                         # for a token read, with room to spare
+aligned.traits = Traits(skips=.1)                          # for a token read, with room to spare

@@ -7,13 +7,14 @@ __all__ = ['fingerprint', 'save_tensors', 'load_tensors', 'facts_of', 'recipe_of
            'latest', 'Stopped', 'listening', 'culprit', 'named', 'save_checkpoint', 'load_checkpoint']
 
 # %% ../../nbs/50_checkpoint.ipynb #imports
-import hashlib, json, os, signal, threading
+import hashlib, json, signal, threading
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 import torch, torch.distributed as dist
 from ..catalog import record, stated
 from ..errors import BadInput
+from ..files import write_whole
 from ..parts.baseline import GPT
 from .loop import NotFinite, pieces
 from ..recipe import differences, digest
@@ -31,17 +32,10 @@ def fingerprint(tensors:dict, facts:str) -> str:
 def save_tensors(path, tensors:dict, facts:dict): # facts: ready for JSON
     "Put tensors and facts into a file with their checksum: whole, or not at all"
     from safetensors.torch import save
-    path, told = Path(path), json.dumps(facts)
+    told = json.dumps(facts)
     tensors = {k: t.detach().to('cpu', copy=True).contiguous() for k, t in tensors.items()}
     held = save(tensors, dict(facts=told, sha256=fingerprint(tensors, told)))
-    part = path.with_name(f'{path.name}.part')
-    try:
-        with open(part, 'wb') as f: f.write(held); f.flush(); os.fsync(f.fileno())
-        part.replace(path)
-    except BaseException: part.unlink(missing_ok=True); raise
-    with suppress(OSError): # and the new name, where folders can be opened
-        folder = os.open(path.parent, os.O_RDONLY)
-        os.fsync(folder); os.close(folder)
+    write_whole(path, held)
 
 def load_tensors(path) -> tuple: # tensors, facts
     "What `write` has put into a file, if not a bit of it has changed"

@@ -8,11 +8,12 @@ __all__ = ['MAGIC', 'VERSION', 'HEADER', 'PLAYS', 'SOURCE', 'SOURCE_SHA256', 'BO
            'hold_out', 'save_corpus', 'sha256', 'build_pocket', 'build_text']
 
 # %% ../../nbs/01_data.ipynb #imports
-import hashlib, json, re, subprocess, sys, tarfile, tempfile
+import hashlib, re, subprocess, sys, tarfile, tempfile
 from dataclasses import dataclass
 from pathlib import Path
 import numpy as np, speedrun_course
 from ..errors import BadInput
+from ..files import read_json, write_json, write_whole
 
 # %% ../../nbs/01_data.ipynb #write-shard
 MAGIC, VERSION, HEADER = 20240520, 1, 256*4
@@ -27,9 +28,7 @@ def write_shard(path,  # file to write; replaced only once the new one is comple
                        f'these reach from {tokens.min()} to {tokens.max()}')
     head = np.zeros(256, '<i4')
     head[:3] = MAGIC, VERSION, len(tokens)
-    part = path.with_name(path.name + '.part')
-    part.write_bytes(head.tobytes() + tokens.astype('<u2').tobytes())
-    part.replace(path)
+    write_whole(path, head.tobytes() + tokens.astype('<u2').tobytes())
 
 # %% ../../nbs/01_data.ipynb #read-shard
 def read_shard(path # file in the speedrun's shard format
@@ -115,6 +114,10 @@ class Corpus:
         """Rows an embedding table needs: the characters and BOS,
         rounded up to a multiple of 16; 0 where unknown"""
         return self.chars and -(-(len(self.chars)+1)//16)*16 or 0
+    @property
+    def pieces(self) -> list:
+        "The bytes of each token, BOS first; none where they are unknown"
+        return [b'', *(c.encode() for c in self.chars)] if self.chars else []
 
 # %% ../../nbs/01_data.ipynb #open-corpus
 def corpus(track:str='pocket', # 'pocket' or 'fineweb'
@@ -130,7 +133,7 @@ def corpus(track:str='pocket', # 'pocket' or 'fineweb'
             raise BadInput(f'{folder}: no *_{part}_*.bin here; '
                            'name a folder of shards with --data')
     vocab = folder/'vocab.json'
-    chars = json.loads(vocab.read_text()) if vocab.exists() else ''
+    chars = read_json(vocab) if vocab.exists() else ''
     train, val = hold_out(train, val) if tuning else (train, val[0])
     targets = min(VAL_TOKENS[track], (len(val)-1)//2048*2048)
     if not targets:
@@ -164,7 +167,7 @@ def save_corpus(documents, # strings
                        'so that a tenth of them can be scored')
     write_shard(out/f'{name}_train_000001.bin', tokens[:cut])
     write_shard(out/f'{name}_val_000000.bin', tokens[cut:])
-    (out/'vocab.json').write_text(json.dumps(chars))
+    write_json(out/'vocab.json', chars)
     return corpus(data=out)
 
 # %% ../../nbs/01_data.ipynb #build-pocket

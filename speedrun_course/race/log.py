@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 import numpy as np
 from ..errors import BadInput
+from ..files import write_whole
 from .checkpoint import facts_of
 from .results import PACKAGE, commit, machine
 from ..recipe import spelled
@@ -58,6 +59,5 @@ def append(path:Path, text:str):
 def trim_log(log:Path, step:int):
     "Take the lines after a step out of a log, which the run will write again"
     later = lambda line: (m := re.match(r'step:(\d+)/', line)) and int(m[1]) > step
-    part = log.with_name('log.part')
-    part.write_text(''.join(x for x in log.read_text('utf-8').splitlines(True) if not later(x)), 'utf-8')
-    part.replace(log)
+    kept = [x for x in log.read_text('utf-8').splitlines(True) if not later(x)]
+    write_whole(log, ''.join(kept).encode())

@@ -7,12 +7,12 @@ __all__ = ['evaluate', 'Tick', 'pieces', 'gradients', 'Race', 'ticks', 'validate
 
 # %% ../../nbs/05_loop.ipynb #imports
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Callable
 import torch, torch.distributed as dist
 from ..errors import BadInput
 from ..parts.adamw import average
-from ..parts.baseline import GPT, Now
+from ..parts.baseline import GPT, Now, traits_of
 from ..parts.readers import Ahead, rows_of
 from .machine import (Hardware, check_micro, check_team, check_tokens, hardware,
                                           precision)
@@ -78,13 +78,13 @@ def gradients(model, x, y, now, hw:Hardware,
 class Race:
     "One run of a recipe: what it is made of, and how it makes a step"
     def __init__(self, r, corpus, seed:int=0,
-                 stop:int=None,  # leave after so many steps of the full schedule
+                 stop:int=None,  # leave after so many steps of the whole run
                  micro:int=None, # tokens in one forward and backward; all of them by default
                  hw:Hardware=None):
         self.r, self.corpus, self.seed, self.micro = r, corpus, seed, micro
         self.hw, self.done, self.losses, self.vals = hw or hardware(r), 0, [], {}
-        self.stop = r.steps if stop is None else min(stop, r.steps)
-        self.asked = 0           # set to a signal's number to end the run, for all processes
+        self.stop = r.total if stop is None else min(stop, r.total)
+        self.asked = 0           # the number of a signal that asked to end the run, here or elsewhere
         self.pauses = set()      # steps after which the clock stops, for those who want to look
         check_team(r, self.hw.world)
         check_tokens(r, corpus)
@@ -93,48 +93,65 @@ class Race:
         self.ahead = min(self.hw.ahead, max(1, self.hw.ahead*self.hw.world*2**16//(r.rows*r.seq)))
         self.chunk = min(self.hw.chunk, micro or self.hw.chunk)
         self.precision = precision(r, self.hw)
-        self.model = GPT(r, seed, self.hw.attend, self.hw.fp8).to(self.hw.device)
+        self.model = GPT(r, seed, self.hw.attend, self.hw.fp8, corpus.pieces).to(self.hw.device)
         self.forward = self.model if not self.hw.compile else torch.compile(
             self.model, dynamic=False, fullgraph=True)
         self.optim, reader = r.optim(self.model, r), r.data(r, corpus, seed)
         self.loader = Ahead(reader) if self.hw.ahead > 1 else reader
         self.events = {round(share*r.steps): event for share, event in r.events}
-        self.summed = getattr(self.model.head.loss, 'summed', False)
+        self.summed = traits_of(r.loss).summed
         self.watch = Stopwatch(self.hw.sync)
+
+    def at(self, step:int) -> Now: # on the CPU
+        "What the schedule decides for a step"
+        return replace(self.r.schedule(self.r, step), step=step)
 
     def step(self, loader=None) -> torch.Tensor: # () mean loss over the global batch
         "One optimizer step on one global batch"
-        r, hw = self.r, self.hw
-        self.now = r.schedule(r, self.done).to(hw.device)
-        if self.done in self.events: self.events[self.done](self.model, self.optim, r)
-        batch = (loader or self.loader)(self.now.rows, hw.rank, hw.world)
-        self.batch = [t.to(hw.device, non_blocking=hw.device == 'cuda') for t in batch]
-        self.own = gradients(self.forward, *self.batch, self.now, hw, self.micro,
-                             self.optim.listen, self.summed)
-        told = torch.stack([self.own, torch.full_like(self.own, self.asked)])
-        average([told])
-        loss, self.heard = told # a spoilt update would hide what spoilt it; but looking takes time
-        if hw.ahead > 1 or loss.isfinite(): self.optim.step(self.now)
+        self.now = self.at(self.done).to(self.hw.device)
+        if self.done in self.events: self.events[self.done](self.model, self.optim, self.r)
+        self.batch = self.read(loader or self.loader)
+        self.own = gradients(self.forward, *self.batch, self.now, self.hw, self.micro,
+                             lambda of: self.optim.listen(of, self.now), self.summed)
+        loss, self.heard = self.told()
+        # a spoilt update would hide what spoilt it; but looking takes time
+        if self.hw.ahead > 1 or loss.isfinite():
+            self.optim.step(self.now)
+            self.r.after(self.model, self.optim, self.now)
         self.done += 1
         return loss
+
+    def read(self, loader) -> list: # inputs and targets, on the device
+        "This process's share of the batch; the next one is read meanwhile"
+        hw = self.hw
+        batch = loader(self.now, hw.rank, hw.world)
+        if loader is self.loader and hw.ahead > 1 and self.done+1 < self.r.total:
+            loader.expect(self.at(self.done+1), hw.rank, hw.world)
+        return [t.to(hw.device, non_blocking=hw.device == 'cuda') for t in batch]
+
+    def told(self) -> tuple: # () mean loss, () mean number of the signals heard
+        "What all processes say of this step, in one message"
+        said = torch.stack([self.own, torch.full_like(self.own, self.asked)])
+        average([said])
+        return said.unbind()
 
 # %% ../../nbs/05_loop.ipynb #ticks
 def ticks(race):
     "Run a race: a tick after every step, with a validation loss where one is due"
     r, watch = race.r, race.watch
-    evals = {round(r.steps*k/r.evals) for k in range(1, r.evals+1)}
+    evals = {round(r.total*k/r.evals) for k in range(1, r.evals+1)}
     while race.done < race.stop:
         watch.start()
         loss, val = race.step(), None
         if race.done in evals | race.pauses | {race.stop} or race.done % race.ahead == 0: watch.stop()
         if race.done in evals: val = validate(race)
-        yield Tick(race.done, r.steps, race.stop, loss, val, *watch.read())
+        yield Tick(race.done, r.total, race.stop, loss, val, *watch.read())
 
 def validate(race, corpus=None) -> float: # nats per token
     "The validation loss as a race stands, on its own corpus or another"
-    hw = race.hw
+    hw, now = race.hw, race.r.score(race.r, race.now)
     with torch.autocast(hw.device, hw.autocast, enabled=hw.autocast is not None):
-        return evaluate(race.forward, race.r, corpus or race.corpus, race.now, race.chunk, hw.rank,
+        return evaluate(race.forward, race.r, corpus or race.corpus, now, race.chunk, hw.rank,
                         hw.world)
 
 # %% ../../nbs/05_loop.ipynb #follow

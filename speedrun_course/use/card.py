@@ -16,6 +16,7 @@ from ..errors import BadInput
 from ..lab.figures import COLORS, curves, style
 from ..race.checkpoint import load_checkpoint, load_tensors, recipe_of
 from ..race.data import VAL_TOKENS, corpus
+from ..race.machine import batches
 from ..recipe import NUMBERS, PLACES, Recipe, TARGET, digest, spelled
 from .download import FINEWEB
 
@@ -42,7 +43,7 @@ class FinishedRun:
     def target(self): return None if self.own else TARGET[self.r.track]
     @property
     def tokens(self) -> int: # that it was trained on
-        return self.r.seq*sum(self.r.schedule(self.r, i).rows for i in range(self.r.steps))
+        return sum(rows*seq for rows, seq in batches(self.r))
 
 # %% ../../nbs/96_card.ipynb #open-run
 FILES = 'result.json', 'log.txt', 'model.safetensors' # what training leaves
@@ -111,7 +112,7 @@ def what_it_is(run:FinishedRun) -> str:
     return markdown_table([('recipe', f'`{r.name}`: {r.about}'),
                   ('stands for official record', ', '.join(map(str, r.history))),
                   ('track', r.track), ('trained on', f'{run.text}, {run.unit} by {run.unit}'),
-                  ('training', f'{r.steps:,} steps, {run.tokens:,} tokens'),
+                  ('training', f'{r.total:,} steps, {run.tokens:,} tokens'),
                   ('parameters', f'{run.parameters:,}'),
                   (f'target of the track, {run.target}', verdict)])
 

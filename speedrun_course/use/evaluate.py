@@ -9,7 +9,7 @@ __all__ = ['HELLASWAG', 'check_text', 'val_loss', 'text_bytes', 'bits_per_byte',
 
 # %% ../../nbs/55_evaluate.ipynb #imports
 import hashlib, json, math, sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 import numpy as np, torch, torch.nn.functional as F
 from ..errors import BadInput
@@ -30,9 +30,10 @@ def check_text(t, data):
 def val_loss(t, data) -> float: # nats per token
     "A trained model's validation loss, as the race measures it"
     check_text(t, data); check_tokens(t.r, data)
-    hw, now = t.hw, t.r.schedule(t.r, t.r.steps-1).to(t.hw.device)
+    hw, r = t.hw, t.r
+    now = r.score(r, replace(r.schedule(r, r.total-1), step=r.total-1).to(hw.device))
     with torch.autocast(hw.device, hw.autocast, enabled=hw.autocast is not None):
-        return mean_loss(t.model, t.r, data, now, hw.chunk)
+        return mean_loss(t.model, r, data, now, hw.chunk)
 
 # %% ../../nbs/55_evaluate.ipynb #bits
 def text_bytes(text, tokens) -> int: # tokens: (n,) ids
