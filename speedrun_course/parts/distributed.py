@@ -12,7 +12,7 @@ import torch, torch.distributed as dist
 from ..errors import BadInput
 from .adamw import FusedAdamW, alike, average, by_role, fused_adamw, numbers_of
 from .baseline import Traits
-from .muon import Muon, matrices
+from .muon import Muon, stacked
 
 # %% ../../nbs/18_distributed.ipynb #comm
 # PyTorch 2.13 renamed what 2.11 and 2.12 have
@@ -112,7 +112,7 @@ def shares(model, each:int, bucket=Bucket) -> list: # of buckets
         slices, held = [[]], 0
         for p in ps:
             if world > 1 and held >= each*world: slices.append([]); held = 0
-            slices[-1].append(p); held += matrices(p)
+            slices[-1].append(p); held += stacked(p)
         found += [bucket(s, shape) for s in slices]
     return found
 
