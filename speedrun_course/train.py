@@ -4,15 +4,17 @@
 
 # %% auto #0
 __all__ = ['tell', 'list_records', 'add_train', 'add_machine', 'add_list', 'add_plan', 'parser', 'chosen_recipe', 'choose_data',
-           'first', 'newest', 'finished', 'continued', 'tell_all', 'before_sharing', 'train', 'main', 'reported']
+           'first', 'newest', 'finished', 'continued', 'tell_all', 'before_sharing', 'folder_for', 'train', 'main',
+           'reported']
 
 # %% ../nbs/53_train.ipynb #imports
-import argparse, json, os, sys, time
+import argparse, os, sys, time
 from dataclasses import replace
 from pathlib import Path
 import numpy as np, torch, torch.distributed as dist
 from .catalog import RECORD_RUN, default, record, records
 from .errors import BadInput, command
+from .files import read_json
 from .lab.statistics import meets
 from .race.checkpoint import latest, load_tensors, recipe_of
 from .race.data import VAL_TOKENS, corpus
@@ -150,18 +152,20 @@ def choose_data(a, r): # -> recipe, corpus, target
 def first(look): # -> what look() gave there
     "What the first of all processes sees, told to all"
     if not dist.is_initialized(): return look()
-    seen = [None if dist.get_rank() else look()]
+    seen = [look() if dist.get_rank() == 0 else None]
     dist.broadcast_object_list(seen)
     return seen[0]
 
 def newest(folder): # -> path or None
     "The newest state of a folder that can be read"
-    return (state := latest(folder)) and state[0]
+    state = latest(folder)
+    return state[0] if state else None
 
 def finished(out): # -> its final loss, or None
     "Has the run in a folder come to its end before?"
-    try: final = json.loads((out/'result.json').read_text())['final']
-    except FileNotFoundError: return None
+    file = out/'result.json'
+    if not file.exists(): return None
+    final = read_json(file)['final']
     if final is not None: print(f'{out}: has finished with {final:.4f}')
     return final
 
@@ -169,12 +173,13 @@ def finished(out): # -> its final loss, or None
 def continued(a): # parsed options -> recipe, tensors and facts
     "What a state says is to be trained; options must not say otherwise"
     path = Path(a.resume)
-    if not (state := newest(path) if path.is_dir() else path):
+    state = newest(path) if path.is_dir() else path
+    if state is None:
         raise BadInput(f'{path}: no state-….safetensors to go on from')
     tensors, facts = load_tensors(state)
     if 'place' not in facts: raise BadInput(f'{state}: weights alone; only a state can go on')
     for name, own in dict(record=a.record, track=a.track, seed=a.seed).items():
-        if own not in (None, facts[name]):
+        if own is not None and own != facts[name]:
             raise BadInput(f'{state}: a run of {name} {facts[name]}, not {own}')
     for option in ('set', 'steps', 'seeds', 'out'):
         if getattr(a, option): raise BadInput(f'--{option} cannot change a run that goes on')
@@ -204,6 +209,11 @@ def before_sharing(a, r): # parsed options, recipe
         check_repo(a.push_to_hub)
 
 # %% ../nbs/53_train.ipynb #main
+def folder_for(a, r, seed:int) -> Path:
+    "Where a run of this seed leaves its files"
+    if a.out and a.seeds: return Path(a.out)/f's{seed}'
+    return Path(a.out or f"runs/{r.name}-{r.track}-s{seed}-{time.strftime('%Y%m%d-%H%M%S')}")
+
 def train(a): # parsed options
     "Train a record of the speedrun"
     if a.list: return print(list_records())
@@ -215,16 +225,19 @@ def train(a): # parsed options
     finals = []
     with team():
         for seed in a.seeds or [a.seed or 0]:
-            stamp = time.strftime('%Y%m%d-%H%M%S')
-            out = Path(a.out or f'runs/{r.name}-{r.track}-s{seed}-{stamp}')
-            if a.out and a.seeds: out = out/f's{seed}'
+            out = folder_for(a, r, seed)
             if a.resume == 'auto':
-                if final := first(lambda: finished(out)): finals.append(final); continue
-                found = (path := first(lambda: newest(out))) and load_tensors(path)
+                final = first(lambda: finished(out))
+                if final is not None:
+                    finals.append(final)
+                    continue
+                state = first(lambda: newest(out))
+                found = load_tensors(state) if state else None
             race = start(r, data, seed, out, found, a.checkpoint_every, a.micro_tokens, a.stop,
                          a.device)
             found = None                                   # gigabytes
-            with trackers.tracking(a.tracker, race, out) as track: result = run_race(race, out, track)
+            with trackers.tracking(a.tracker, race, out) as track:
+                result = run_race(race, out, track)
             finals.append(result['final'])
             if not race.hw.rank: tell(race, result, out, target)
     if os.environ.get('RANK', '0') != '0': return

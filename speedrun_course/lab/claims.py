@@ -156,12 +156,15 @@ def together_wrong(logs) -> list: # reasons
         if what == 'seed': continue
         values = {x.steps if what == 'steps' else x.facts.get(what, 'not told') for x in logs}
         if len(values) > 1: against.append(f"{what} differ: {', '.join(sorted(map(str, values)))}")
-    for x in logs: # few losses may agree by chance, and then times do not
-        own = *x.vals.items(), *([] if len(x.vals) > 3 else [x.time])
-        for key, why in ((own, 'is the same run as'), (x.facts.get('seed'), 'has the seed of')):
-            if key is None: continue
-            if key in seen: against.append(f'{x.path} {why} {seen[key]}'); break
-            seen[key] = x.path
+    for x in logs:
+        losses = tuple(x.vals.items())
+        # few losses may agree by chance, and then times do not
+        run = losses if len(losses) > 3 else (losses, x.time)
+        seed = x.facts.get('seed')
+        if run in seen: against.append(f'{x.path} is the same run as {seen[run]}')
+        elif seed in seen: against.append(f'{x.path} has the seed of {seen[seed]}')
+        seen[run] = x.path
+        if seed is not None: seen[seed] = x.path
     return against
 
 # %% ../../nbs/81_claims.ipynb #claim

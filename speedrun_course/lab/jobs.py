@@ -49,15 +49,17 @@ def do(job:Job) -> dict: # the result
     bar = Bar(desc=f'{r.name} seed {job.seed}') if job.show else None
     race, seen = Race(r, corpus(r.track, tuning=job.kind == 'tuning'), job.seed), {}
     quarters = {round(r.total*k/4) for k in range(1, 5)}
-    if job.look: race.pauses |= quarters
+    if job.look: race.pause_after(quarters)
     def each(tick, losses):
         if bar: bar(tick, losses)
         if job.look and tick.step in quarters: seen[tick.step] = job.look(race)
+    nothing_learned = None                                 # the loss that a run counts for which has failed
     try: follow(race, each)
     except NotFinite:
         if job.kind in ('official', 'default'): raise
-        race.vals[r.total] = math.log(r.vocab)             # elsewhere it has learned nothing
-    result = result_of(race, race.losses, race.vals, job.base)
+        nothing_learned = math.log(r.vocab)
+    vals = race.vals if nothing_learned is None else race.vals | {r.total: nothing_learned}
+    result = result_of(race, race.losses, vals, job.base)
     if job.look: result['seen'] = seen
     save_result(result, job.kind, r.name, job.folder)
     return job.on_file()

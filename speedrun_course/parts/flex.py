@@ -60,9 +60,10 @@ def block_lists(doc, # (B, T) numbers of documents
     i = torch.arange(lo.shape[1], device=doc.device)
     shared = (lo[:, :, None] <= hi[:, None]) & (lo[:, None] <= hi[:, :, None])
     whole = (lo[:, :, None] == hi[:, None]) & (lo[:, None] == hi[:, :, None])
-    def nearest(some): # (B, n, n) bool
-        order = some.int().argsort(dim=-1, stable=True).flip(-1)   # the last of those that count
-        return some.sum(-1, dtype=torch.int32)[:, None], order.int()[:, None].contiguous()
+    def nearest(some): # (B, n, n) bool -> how many key blocks count, and which, the nearest first
+        order = some.int().argsort(dim=-1, stable=True)    # those that count come last, rising
+        falling = order.flip(-1)                           # now they come first, from the nearest on
+        return some.sum(-1, dtype=torch.int32)[:, None], falling.int()[:, None].contiguous()
     full = whole & (i[:, None] > i)
     return *nearest(shared & (i[:, None] >= i) & ~full), *nearest(full)
 

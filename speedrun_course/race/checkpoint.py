@@ -83,15 +83,14 @@ def restore(race, tensors:dict, facts:dict): # from `state`
                            f'this run is {race.r.name}, {what} {own}; name another folder')
     if [len(s) for s in race.corpus.train][:len(facts['shards'])] != facts['shards']:
         raise BadInput('the state has read other shards than these; name its own with --data')
-    for step in sorted(race.events): # what they made of the model, the state has weights for
-        if step < facts['step']: race.events[step](race.model, race.optim, race.r)
+    vals = {int(k): v for k, v in facts['vals'].items()}
+    race.watch.go_on(facts['wall'], facts['cpu'])
+    race.repeat_events(facts['step'])
+    race.go_on(facts['step'], facts['losses'], vals)
     part = lambda kind: {k.removeprefix(kind): t for k, t in tensors.items() if k.startswith(kind)}
     race.model.load_state_dict(part('model/'))
     race.optim.load_state_dict(part('optim/'))
     race.loader.load_state_dict(facts['place'])
-    race.done, race.losses = facts['step'], facts['losses']
-    race.vals = {int(k): v for k, v in facts['vals'].items()}
-    race.watch.wall, race.watch.cpu = facts['wall'], facts['cpu']
 
 # %% ../../nbs/50_checkpoint.ipynb #keep
 def states(folder) -> list: # of paths, oldest first
@@ -126,7 +125,7 @@ def listening(race):
     "Let Ctrl-C and a scheduler's signals end a race between two steps"
     def hear(number, frame):
         if race.asked == number == signal.SIGINT and race.hw.world == 1: raise KeyboardInterrupt
-        race.asked = number
+        race.ask(number)
     names = 'SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR1'       # Windows has two of them
     heard = [getattr(signal, n) for n in names if hasattr(signal, n)]
     if threading.current_thread() is not threading.main_thread(): heard = []

@@ -8,7 +8,7 @@ __all__ = ['MAGIC', 'VERSION', 'HEADER', 'PLAYS', 'SOURCE', 'SOURCE_SHA256', 'BO
            'hold_out', 'save_corpus', 'sha256', 'build_pocket', 'build_text']
 
 # %% ../../nbs/01_data.ipynb #imports
-import hashlib, re, subprocess, sys, tarfile, tempfile
+import hashlib, math, re, subprocess, sys, tarfile, tempfile
 from dataclasses import dataclass
 from pathlib import Path
 import numpy as np, speedrun_course
@@ -113,7 +113,7 @@ class Corpus:
     def vocab(self) -> int:
         """Rows an embedding table needs: the characters and BOS,
         rounded up to a multiple of 16; 0 where unknown"""
-        return self.chars and -(-(len(self.chars)+1)//16)*16 or 0
+        return math.ceil((len(self.chars)+1)/16)*16 if self.chars else 0
     @property
     def pieces(self) -> list:
         "The bytes of each token, BOS first; none where they are unknown"

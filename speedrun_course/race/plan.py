@@ -32,7 +32,7 @@ class Kept(torch.autograd.Function):
         ctx.save_for_backward(q, k, v, y)
         return y
     @staticmethod
-    def backward(ctx, g): return *map(torch.empty_like, ctx.saved_tensors[:3]),
+    def backward(ctx, g): return tuple(torch.empty_like(t) for t in ctx.saved_tensors[:3])
 
 class Tally:
     "An attention that takes notes only: 2 FLOPs per query, key and number of a key or a value"

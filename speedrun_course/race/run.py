@@ -36,20 +36,17 @@ def warm_up(race):
         ids = torch.randint(min(r.vocab, r.tokens or r.vocab),
                             (now.rows//world, (now.seq or r.seq)+1), generator=dice)
         return rows_of(ids.numpy(), r.vocab)               # laid out as real ones
-    sizes, events, undone = batches(r), race.events, []
-    race.events = {}                                       # those that cannot be taken back wait
+    sizes, undone = batches(r), []
     new = {i for i in range(1, len(sizes)) if sizes[i] != sizes[i-1]}
-    reversible = {step: e for step, e in events.items() if hasattr(e, 'undo')}
+    reversible = {step: e for step, e in race.events.items() if hasattr(e, 'undo')}
     for step in sorted({0, r.steps//2, r.total-1} | new | reversible.keys()):
         if step in reversible:
             reversible[step](race.model, race.optim, r)
             undone.append(reversible[step].undo)
-        race.done = step
-        race.step(noise)
+        race.rehearse(step, noise)
         if step == 0 or step in reversible: score_noise(race, noise)
     for undo in reversed(undone): undo(race.model, race.optim, r)
     for x, state in zip((race.model, race.optim), before): x.load_state_dict(state)
-    race.done, race.events = 0, events
     race.hw.sync()
     if race.hw.device == 'cuda': torch.cuda.reset_peak_memory_stats()
 
@@ -94,7 +91,8 @@ def memory_of(race):
 def prepare(race, out:Path, found, every):
     "Make a run's folder, begin its log, and see that the disk has room"
     size = sum(p.numel() for p in race.model.parameters())
-    need = (5 + bool(every)*36)*size + 1_000_000           # a state has up to twelve bytes for each
+    state = 12*size                                        # bytes: weights and two moments
+    need = 5*size + 1_000_000 + (3*state if every else 0)  # weights, log; the last two and a new one
     with writable(out):
         out.mkdir(parents=True, exist_ok=True)
         log = out/'log.txt'
@@ -140,7 +138,7 @@ def start(r, data, seed:int, out:Path,
     hw = hardware(r, device)
     if hw.device == 'mps': trusted(r, data, seed, hw)
     race = Race(r, data, seed, stop, fitting(micro, r, hw), hw)
-    if every: race.pauses = set(range(every, race.stop, every))
+    if every: race.pause_after(range(every, race.stop, every))
     if not race.hw.rank: prepare(race, out, found, every)
     with memory_of(race):
         if race.hw.compile: warm_up(race)

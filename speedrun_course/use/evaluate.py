@@ -74,10 +74,17 @@ def score(t, items, text) -> list: # of (sums, counts): nats and tokens of each 
     for line, (ids, _) in zip(tokens, rows): line[:len(ids)] = torch.tensor(ids)
     tokens = tokens.to(t.hw.device)
     nats = F.cross_entropy(t(tokens)[:, :-1].mT, tokens[:, 1:], reduction='none').cpu()
-    ends = [(len(ids)-1-n, len(ids)-1) for ids, n in rows] # where the ending's tokens are targets
-    sums = iter([line[a:b].sum().item() for line, (a, b) in zip(nats, ends)])
-    counts = iter([n for _, n in rows])
-    return [tuple([next(it) for _ in item.endings] for it in (sums, counts)) for item in items]
+    found, row = [], 0
+    for item in items:
+        sums, counts = [], []
+        for _ in item.endings:
+            ids, n = rows[row]
+            last = len(ids) - 1                            # the targets of a row of ids are one fewer
+            sums.append(nats[row, last-n:last].sum().item())
+            counts.append(n)
+            row += 1
+        found.append((sums, counts))
+    return found
 
 # %% ../../nbs/55_evaluate.ipynb #verdict
 @dataclass(frozen=True)
