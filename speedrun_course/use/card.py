@@ -166,6 +166,8 @@ speedrun evaluate {repo}
 ```
 
 ```python
+from speedrun_course.race.checkpoint import load_checkpoint
+from speedrun_course.use.hub import locate
 model, recipe, vocabulary = load_checkpoint(locate('{repo}'))
 ```'''
 
