@@ -113,6 +113,5 @@ def check_tokens(r, corpus):
     held = sum((len(s)-1)//(r.seq*r.rows) for s in corpus.train)*r.rows*r.seq # whole batches only
     if held < need:
         raise BadInput(f'{r.steps} steps need {need:,} training tokens, the shards hold {held:,} '
-                       'in whole batches; '
-                       'get more with: python -m speedrun_course.data fineweb '
+                       'in whole batches; get more with: speedrun data fineweb '
                        f'--shards {-(-need//10**8)}')
