@@ -124,7 +124,7 @@ def trusted(r, data, seed:int, hw:Hardware, steps:int=6, within:float=1e-3):
     there, here = (follow(Race(r, data, seed, steps, hw=x))[0] for x in (hw, own))
     off = max(abs(a-b) for a, b in zip(there, here))
     if not off < within:
-        raise BadInput(f'--device {hw.device}: losses differ from the CPU’s by {off:.2g} in {steps} '
+        raise BadInput(f'--device {hw.device}: losses differ from those of the CPU by {off:.2g} in {steps} '
                        'steps; this PyTorch computes otherwise there, so use --device cpu')
 
 # %% ../../nbs/52_run.ipynb #start
