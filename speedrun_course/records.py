@@ -202,7 +202,7 @@ diff = fp8.but('diff', 'Subtract a second map from the first', interpolated=True
                project=PairedValues, mix=part(DiffV1, **fp8.mix.keywords), gate=SubNorm,
                pocket=dict(steps=103))
 
-diff2 = fp8.but('diff2', 'Subtract a second query’s map, as much as the token asks for',
+diff2 = fp8.but('diff2', "Subtract a second query's map, as much as the token asks for",
                 interpolated=True, project=TwiceQueries, mix=part(DiffV2, **fp8.mix.keywords),
                 pocket=dict(steps=89))
 
