@@ -1,6 +1,6 @@
 """What only a GPU can show. Raw numbers go to results/gpu/, from where lessons and README read them.
 
-    PYTHONPATH=. python .ci/gpu.py [--out DIR] [--small] [CHECK …]     default: all checks
+    PYTHONPATH=. python dev/gpu.py [--out DIR] [--small] [CHECK …]     default: all checks
 
 Needs torch, numpy, tqdm and this clone, nothing else. --small tries the script itself, on any machine.
 """
