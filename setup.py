@@ -19,7 +19,7 @@ setup(
     package_data={lib: cfg['package_data'].split()},
     python_requires='>=' + cfg['min_python'],
     install_requires=cfg['requirements'].split(),
-    extras_require={extra: cfg[f'{extra}_requirements'].split() for extra in ('dev', 'words', 'trackers')},
+    extras_require={extra: cfg[f'{extra}_requirements'].split() for extra in ('dev', 'words', 'trackers', 'kernels')},
     entry_points={'console_scripts': cfg['console_scripts'].split(), 'nbdev': f'{lib}={lib}._modidx:d'},
     zip_safe=False,
 )

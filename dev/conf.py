@@ -1,4 +1,4 @@
-"Sphinx's configuration for the site; `.ci/site.py` makes its sources and calls it."
+"Sphinx's configuration for the site; `dev/site.py` makes its sources and calls it."
 import sys
 from html import escape
 from pathlib import Path
@@ -53,7 +53,7 @@ def anchors(app, doctree):
         if anchor := cell.get('cell_metadata', {}).get('anchor'): cell['ids'].append(anchor)
     for name in doctree.findall(addnodes.desc_signature):
         if '.' in name['fullname']: continue   # a method: its class has them
-        html = ''.join(f'<a href="{escape(url)}">{text}</a>' for text, url in reference.links(name['module'].rpartition('.')[2], name['fullname']))
+        html = ''.join(f'<a href="{escape(url)}">{text}</a>' for text, url in reference.links(name['module'].partition('.')[2], name['fullname']))
         name += nodes.raw('', f'<span class="where">{html}</span>', format='html')
 
 

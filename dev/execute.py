@@ -1,9 +1,15 @@
 """Run notebooks in a Jupyter kernel and save their outputs in place. A notebook that fails stays as it was.
 
-    python .ci/execute.py [NOTEBOOK …]            default: all lessons
+    python dev/execute.py [NOTEBOOK …]            default: all lessons
+    python dev/execute.py --check [NOTEBOOK …]    default: those that only read results
+
+With --check nothing is written: text that comes out otherwise than it was committed is a failure. So no page, and no README,
+which is made of one, says what the files in results/ do not say.
 
 Cells flagged `#| eval: false` or with a word of settings.ini's tst_flags are not run and keep the outputs they have.
 """
+import argparse
+import difflib
 import os
 import re
 import sys
@@ -16,9 +22,11 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from nbdev.clean import nbdev_clean
 from nbdev.config import get_config
 
-from cells import directives, lessons, root
+from cells import directives, lessons, nbs, root
 
 skip_flags = set(get_config(path=root).tst_flags.split())
+# They train nothing and take no times: whatever they print follows from results/ and the code.
+READ_ONLY = 'index', '08_measure', '09_tuning', '42_later', '87_audit'
 
 
 class Client(NotebookClient):
@@ -37,30 +45,59 @@ def without_bars(output):
     return 'application/vnd.jupyter.widget-view+json' not in output.get('data', {})
 
 
-def execute(path):
-    "Run the notebook at `path`, then write it, cleaned."
+def executed(path):
+    "The notebook at `path` with fresh outputs."
     nb = nbformat.read(path, 4)
     Client(nb, timeout=None, kernel_name='python3', record_timing=False, coalesce_streams=True,
            extra_arguments=['--log-level=40'], resources={'metadata': {'path': str(path.parent)}}).execute()
     for cell in nb.cells:
         if cell.cell_type == 'code': cell.outputs = [o for o in cell.outputs if without_bars(o)]
-    part = path.with_suffix('.tmp')
+    return nb
+
+
+def execute(path):
+    "Run the notebook at `path`, then write it, cleaned."
+    nb, part = executed(path), path.with_suffix('.tmp')
     nbformat.write(nb, part)
     os.replace(part, path)
     nbdev_clean(str(path))
 
 
+def said(nb):
+    "Lines of text that the cells of a notebook print or show, under the cells' ids; pictures count by their size only."
+    lines = []
+    for cell in nb.cells:
+        for out in cell.get('outputs', []):
+            data = out.get('data', {})
+            text = out.get('text') or data.get('text/markdown') or data.get('text/plain') or ''
+            text = re.sub(r' at 0x[0-9a-f]+', '', text)   # as nbdev_clean does
+            lines += [f'cell {cell.id}', *text.splitlines()]
+    return lines
+
+
+def check(path):
+    "Run the notebook at `path`: what it says now must be what it says in the file."
+    old, new = said(nbformat.read(path, 4)), said(executed(path))
+    if old != new: raise ValueError('\n'.join(difflib.unified_diff(old, new, 'committed', 'as run now', n=1, lineterm='')))
+
+
 def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('notebooks', nargs='*', type=Path)
+    parser.add_argument('--check', action='store_true')
+    args = parser.parse_args()
+    some = [nbs/f'{name}.ipynb' for name in READ_ONLY] if args.check else lessons()
     failed = 0
     # The kernel must import this clone, whichever one is installed.
     os.environ['PYTHONPATH'] = os.pathsep.join(filter(None, [str(root), os.environ.get('PYTHONPATH')]))
-    for path in [Path(a).resolve() for a in sys.argv[1:]] or lessons():
+    for path in [p.resolve() for p in args.notebooks] or some:
         start, error = time.perf_counter(), None
-        try: execute(path)
-        except (OSError, CellExecutionError, CellTimeoutError, DeadKernelError) as e: error = e
+        try: (check if args.check else execute)(path)
+        except (OSError, ValueError, CellExecutionError, CellTimeoutError, DeadKernelError) as e: error = e
         failed += error is not None
         print(f"{'FAIL' if error else 'done'} {time.perf_counter() - start:6.1f} s  {path.name}", flush=True)
         if error: print(error, file=sys.stderr, flush=True)
+    if args.check and failed: print('run `python dev/execute.py` on these notebooks, and `python dev/readme.py`', file=sys.stderr)
     sys.exit(failed > 0)
 
 

@@ -1,6 +1,6 @@
 """What only a GPU can show. Raw numbers go to results/gpu/, from where lessons and README read them.
 
-    PYTHONPATH=. python .ci/gpu.py [--out DIR] [--small] [CHECK …]     default: all checks
+    PYTHONPATH=. python dev/gpu.py [--out DIR] [--small] [CHECK …]     default: all checks
 
 Needs torch, numpy, tqdm and this clone, nothing else. --small tries the script itself, on any machine.
 """
@@ -18,17 +18,19 @@ import torch._dynamo.testing
 import torch.distributed as dist
 import torch.nn.functional as F
 
-from speedrun_course.baseline import GPT, Context, Now, attend
-from speedrun_course.data import Corpus, corpus
-from speedrun_course.flex import Mask, blockwise, by_device, documents
-from speedrun_course.fp8 import product8, scales
-from speedrun_course.generate import Cache, Trained, generate
-from speedrun_course.loop import Race, follow, gradients, hardware
-from speedrun_course.measure import commit, machine, save
-from speedrun_course.plan import flops, mfu
-from speedrun_course.profile import floor, roofline, spent
-from speedrun_course.recipes import TARGET, default, override, record
-from speedrun_course.train import warm_up
+from speedrun_course.catalog import default, record
+from speedrun_course.lab.profile import floor, roofline, spent
+from speedrun_course.parts.baseline import GPT, Context, Now, attend
+from speedrun_course.parts.flex import Mask, blockwise, by_device, documents
+from speedrun_course.parts.fp8 import product8, scales
+from speedrun_course.race.data import Corpus, corpus
+from speedrun_course.race.loop import Race, follow, gradients
+from speedrun_course.race.machine import hardware
+from speedrun_course.race.plan import flops, mfu
+from speedrun_course.race.results import commit, machine, save_result
+from speedrun_course.race.run import warm_up
+from speedrun_course.recipe import TARGET, override
+from speedrun_course.use.generate import Cache, Trained, generate
 
 DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
 KERNELS = 128   # tokens in a block
@@ -105,41 +107,48 @@ def flex(small):
     return dict(rows=rows, says=says, passed=worst < .02)
 
 
+def shuffle(model):
+    "Give every matrix random numbers: as built, a model's last matrix is zero, and nothing would be seen."
+    dice = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for p in model.parameters():
+            if p.dim() > 1: p.copy_(torch.empty(p.shape).normal_(0, p.shape[-1]**-.5, generator=dice))
+
+
+def windows_of(name, small):
+    "One whole model, compiled, with each of its windows, beside the dense mask; the last row also has the time of a forward and backward."
+    torch.manual_seed(0)
+    torch._dynamo.reset()
+    r, rows = record(name).on('pocket' if small else 'fineweb'), []
+    if not small: r = override(r, 'seq=8192')
+    back = by_device(DEVICE) if DEVICE == 'cuda' else attend # what a CPU runs is never compiled
+    model, dense = GPT(r, attend=back).to(DEVICE), GPT(r, attend=attend).to(DEVICE)
+    shuffle(model)
+    dense.load_state_dict(model.state_dict())
+    graphs = torch._dynamo.testing.CompileCounterWithBackend('inductor' if DEVICE == 'cuda' else 'aot_eager')
+    step = torch.compile(model, backend=graphs, dynamic=False, fullgraph=True)
+    ids = text(r.seq) % r.vocab
+    x, y = ids, ids.roll(-1, 1)
+    for near in sorted({r.schedule(r, s).window.item() for s in range(r.steps)}):
+        now = Now(window=torch.tensor(near)).to(DEVICE)
+        with torch.autocast(DEVICE, torch.bfloat16, enabled=not small):
+            loss = step(x, y, now)
+            loss.backward()
+            with torch.no_grad(): want = dense(x, y, now)
+        rows.append(dict(record=name, window=near, loss=loss.item(), dense=want.item(), graphs=graphs.frame_count))
+        print(rows[-1])
+
+    def both():
+        with torch.autocast(DEVICE, torch.bfloat16, enabled=not small): step(x, y, now).backward()
+        model.zero_grad()
+
+    rows[-1]['ms'], rows[-1]['mib'] = measured(both, 3 if small else 20) # with the widest window
+    return rows
+
+
 def whole(names, small):
     "Whole models with a window, compiled: one program for all windows, the loss of the dense mask; and the time of a forward and backward."
-    rows = []
-    for name in names:
-        torch.manual_seed(0)
-        torch._dynamo.reset()
-        r = record(name).on('pocket' if small else 'fineweb')
-        if not small: r = override(r, 'seq=8192')
-        back = by_device(DEVICE) if DEVICE == 'cuda' else attend # what a CPU runs is never compiled
-        model = GPT(r, attend=back).to(DEVICE)
-        dense = GPT(r, attend=attend).to(DEVICE)
-        dice = torch.Generator().manual_seed(0)
-        with torch.no_grad(): # as built, a model's last matrix is zero: nothing would be seen
-            for p in model.parameters():
-                if p.dim() > 1: p.copy_(torch.empty(p.shape).normal_(0, p.shape[-1]**-.5, generator=dice))
-        dense.load_state_dict(model.state_dict())
-        graphs = torch._dynamo.testing.CompileCounterWithBackend('inductor' if DEVICE == 'cuda' else 'aot_eager')
-        step = torch.compile(model, backend=graphs, dynamic=False, fullgraph=True)
-        ids = text(r.seq) % r.vocab
-        x, y = ids, ids.roll(-1, 1)
-        for near in sorted({r.schedule(r, s).window.item() for s in range(r.steps)}):
-            now = Now(window=torch.tensor(near)).to(DEVICE)
-            with torch.autocast(DEVICE, torch.bfloat16, enabled=not small):
-                loss = step(x, y, now)
-                loss.backward()
-                with torch.no_grad(): want = dense(x, y, now)
-            rows.append(dict(record=name, window=near, loss=loss.item(), dense=want.item(), graphs=graphs.frame_count))
-            print(rows[-1])
-
-        def both():
-            with torch.autocast(DEVICE, torch.bfloat16, enabled=not small): step(x, y, now).backward()
-            model.zero_grad()
-
-        rows[-1]['ms'], rows[-1]['mib'] = measured(both, 3 if small else 20) # with the widest window
-        del model, dense
+    rows = [row for name in names for row in windows_of(name, small)]
     worst = max(abs(r['loss']-r['dense']) for r in rows)
     return dict(rows=rows, passed=worst < .02 and all(r['graphs'] == 1 for r in rows)), worst
 
@@ -199,6 +208,25 @@ def fp8(small):
                      f"{ms['fp8']:.1f} ms forward and backward, {ms['bf16']:.1f} in bf16")
 
 
+def updated(recipe, r):
+    "Weights after three steps of a recipe's optimizer, and the milliseconds of a further one."
+    torch.manual_seed(0)
+    model = GPT(r).to(DEVICE)
+    shuffle(model)
+    optim, now = recipe.optim(model, recipe), r.schedule(r, 0).to(DEVICE)
+
+    def step():
+        for i, q in enumerate(model.parameters()): q.grad = 1e-3*(i+1)*q.detach()
+        sync()
+        begin = time.perf_counter()
+        optim.step(now)
+        sync()
+        return (time.perf_counter()-begin)*1e3
+
+    for _ in range(3): step()
+    return [q.detach().clone() for q in model.parameters()], statistics.median(step() for _ in range(10))
+
+
 def sharded(small):
     "A team of one: NCCL starts, the sharded optimizer does what the unsharded one does, and how long both take."
     r = record('sharded').on('pocket' if small else 'fineweb')
@@ -211,28 +239,10 @@ def sharded(small):
     ends = []
     try:
         for recipe in (record('fp8').on(r.track), r):
-            torch.manual_seed(0)
-            model = GPT(r).to(DEVICE)
-            dice = torch.Generator().manual_seed(0)
-            with torch.no_grad():
-                for q in model.parameters():
-                    if q.dim() > 1: q.copy_(torch.empty(q.shape).normal_(0, q.shape[-1]**-.5, generator=dice))
-            optim = recipe.optim(model, recipe)
-            now = r.schedule(r, 0).to(DEVICE)
-
-            def step():
-                for i, q in enumerate(model.parameters()): q.grad = 1e-3*(i+1)*q.detach()
-                sync()
-                begin = time.perf_counter()
-                optim.step(now)
-                sync()
-                return (time.perf_counter()-begin)*1e3
-
-            for _ in range(3): step()
-            ends.append([q.detach().clone() for q in model.parameters()])
-            rows.append(dict(what=recipe.name, ms=statistics.median(step() for _ in range(10))))
+            weights, ms = updated(recipe, r)
+            ends.append(weights)
+            rows.append(dict(what=recipe.name, ms=ms))
             print(rows[-1])
-            del model, optim
     finally: dist.destroy_process_group()
     worst = max(error(a, b) for a, b in zip(*ends))
     rows.append(dict(what='largest difference of weights', relative=worst))
@@ -354,7 +364,7 @@ def main():
         except Exception: # the next check shall run, and the cause be on file
             found = dict(passed=False, says='it ended with an error', error=traceback.format_exc())
             print(found['error'])
-        save(dict(check=name, commit=commit(), small=args.small, **machine(), **found), args.out/f'{name}.json')
+        save_result(dict(check=name, commit=commit(), small=args.small, **machine(), **found), args.out/f'{name}.json')
         print(found['says'], '' if found['passed'] else 'FAILED')
         failed += [name]*(not found['passed'])
     sys.exit(bool(failed))

@@ -2,7 +2,7 @@
 from html.parser import HTMLParser
 from urllib.parse import unquote, urlsplit
 
-from cells import blob, cfg, root
+from cells import cfg, root
 
 
 class Page(HTMLParser):

@@ -1,6 +1,6 @@
 """Make README.md, and the images it shows, from nbs/index.ipynb. With `--check`, only say whether they are up to date.
 
-    python .ci/readme.py [--check]
+    python dev/readme.py [--check]
 """
 import re
 import sys
@@ -37,7 +37,7 @@ def main():
     stale = set(images.glob('index-*')) - files.keys()
     if sys.argv[1:] == ['--check']:
         old = [f for f in files if not f.exists() or f.read_text(encoding='utf-8') != files[f]] + sorted(stale)
-        if old: sys.exit(f'{old[0].relative_to(root)} is out of date with nbs/index.ipynb: run `python .ci/readme.py`')
+        if old: sys.exit(f'{old[0].relative_to(root)} is out of date with nbs/index.ipynb: run `python dev/readme.py`')
         return
     images.mkdir(exist_ok=True)
     for file, text in files.items(): file.write_text(text, encoding='utf-8')

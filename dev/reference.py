@@ -8,23 +8,30 @@ from importlib import import_module
 from fastcore.docments import docments
 
 from cells import blob, nbs, root, shown
+from course import lesson
 
 package = root/'speedrun_course'
 
 
 @cache
 def modules():
-    "Names of the package's modules, in the order of their notebooks."
+    "Names of the package's modules below the package (`race.data`), in the order of their notebooks."
     found = {}
-    for path in package.glob('[!_]*.py'):
-        if edited := re.search(r'File to edit: \.\./nbs/(.+)\.ipynb', path.read_text(encoding='utf-8')): found[path.stem] = edited[1]
+    for path in [*package.glob('[!_]*.py'), *package.glob('*/[!_]*.py'), package/'__main__.py']:
+        if edited := re.search(r'File to edit: (?:\.\./)+nbs/(\d.+)\.ipynb', path.read_text(encoding='utf-8')):
+            found['.'.join(path.relative_to(package).with_suffix('').parts)] = edited[1]
     return dict(sorted(found.items(), key=lambda item: item[1]))
+
+
+def file_of(module):
+    "The file of a module, below the repository's root."
+    return f"{package.name}/{module.replace('.', '/')}.py"
 
 
 @cache
 def title(page):
     "A lesson's title."
-    return re.search(r'^# (.+)', shown(nbs/f'{page}.ipynb').cells[0].source, flags=re.M)[1]
+    return lesson(nbs/f'{page}.ipynb').title
 
 
 @cache
@@ -36,8 +43,8 @@ def code_cells(page):
 @cache
 def exported(module):
     "Each name that a module exports: the syntax of its definition, and the page and cell that it comes from."
-    text = (package/f'{module}.py').read_text(encoding='utf-8')
-    heads = [(text.count('\n', 0, m.start()) + 1, m[1], m[2]) for m in re.finditer(r'^# %% \.\./nbs/(\S+)\.ipynb #(\S+)', text, flags=re.M)]
+    text = (root/file_of(module)).read_text(encoding='utf-8')
+    heads = [(text.count('\n', 0, m.start()) + 1, m[1], m[2]) for m in re.finditer(r'^# %% (?:\.\./)+nbs/(\S+)\.ipynb #(\S+)', text, flags=re.M)]
     tree, found, wanted = ast.parse(text), {}, []
     for node in tree.body:
         targets = getattr(node, 'targets', [getattr(node, 'target', node)])
@@ -49,7 +56,7 @@ def exported(module):
     return ast.get_docstring(tree), {name: found[name] for name in dict.fromkeys(wanted)}
 
 
-def lesson(page, cell):
+def address(page, cell):
     "Address, below the site's root, of the cell; of its page where the cell is not shown."
     return f'{page}.html' + (f'#cell-{cell}' if cell in code_cells(page) else '')
 
@@ -123,11 +130,11 @@ def value(node, name):
 
 def constant(module, node, name, thing):
     "A record's line, or a constant's value, if it is short, and the comment behind it."
-    from speedrun_course.recipes import Recipe   # with torch: not for Sphinx, which only asks for links
+    from speedrun_course.recipe import Recipe   # with torch: not for Sphinx, which only asks for links
     if isinstance(thing, Recipe):
         stands = f" Official records: {', '.join(map(str, thing.history))}." if thing.history else ''
         return prose(f'{thing.about}.' + (f' Made from `{thing.parent.name}`.' if thing.parent else '') + stands, 'p')
-    last = (package/f'{module}.py').read_bytes().splitlines()[node.end_lineno - 1]
+    last = (root/file_of(module)).read_bytes().splitlines()[node.end_lineno - 1]
     text, comment = value(node, name), re.search(r'#\s*(.+)', last[node.end_col_offset:].decode())
     shown = f'<p><code>{escape(text)}</code></p>' if 0 < len(text) < 90 else ''
     return shown + (prose(comment[1], 'p') if comment else '')
@@ -144,7 +151,7 @@ def entry(module, name):
 def links(module, name):
     "Where an exported name is explained and defined: for its signature's right edge."
     node, page, cell = exported(module)[1][name]
-    return [('lesson', '../' + lesson(page, cell)), ('source', f'{blob}speedrun_course/{module}.py#L{node.lineno}-L{node.end_lineno}')]
+    return [('lesson', '../' + address(page, cell)), ('source', f'{blob}{file_of(module)}#L{node.lineno}-L{node.end_lineno}')]
 
 
 def page(module):

@@ -1,6 +1,6 @@
 """Build the site from the committed notebooks, without running them: sources in _site, pages in _docs.
 
-    python .ci/site.py
+    python dev/site.py
 """
 import re
 import shutil
@@ -14,10 +14,11 @@ import links
 import reference
 import timeline
 from cells import blob, cfg, lessons, nbs, root, shown
+from course import lesson, parts
 
 pages = {p.relative_to(root).as_posix(): p for p in lessons()}
 
-TORCH = next(r for r in cfg['requirements'].split() if r.startswith('torch=='))
+TORCH = (root/'constraints.txt').read_text(encoding='utf-8').strip()
 # Installed in place, since lessons read the results beside it; without requirements, since Colab's PyTorch belongs to its GPUs.
 COLAB = f'''```ipython3
 !git clone -q --depth 1 -b {cfg['branch']} {cfg['git_url']}
@@ -28,28 +29,19 @@ COLAB = f'''```ipython3
 
 def link(path, fragment):
     "Pages and images are on the site, modules in its reference; every other file is shown by the repository's host."
-    module = re.fullmatch(r'speedrun_course/(\w+)\.py', path)
-    if module and module[1] in reference.modules():
-        return f"#speedrun_course.{module[1]}.{fragment[1:]}" if fragment else f'reference/{module[1]}.md'
+    module = path.removeprefix('speedrun_course/').removesuffix('.py').replace('/', '.')
+    if path.startswith('speedrun_course/') and module in reference.modules():
+        return f"#speedrun_course.{module}.{fragment[1:]}" if fragment else f'reference/{module}.md'
     here = path in pages or path.startswith('nbs/images/')
     return (path.removeprefix('nbs/') if here else blob + path) + fragment
 
 
-def minutes(nb):
-    "How long a page takes to read: words/200 of prose and lines/25 of the code that it shows unfolded; outputs are not counted."
-    words = sum(len(c.source.split()) for c in nb.cells if c.cell_type == 'markdown')
-    lines = sum(bool(line.strip()) for c in nb.cells if c.cell_type == 'code' and not c.metadata.get('tags')
-                for line in c.source.splitlines())
-    return max(1, round(words/200 + lines/25))
-
-
-def header(path, nb):
+def header(path):
     "The line under a lesson's title."
-    file = path.relative_to(root).as_posix()
-    module = next((m for m, page in reference.modules().items() if page == path.stem), None)
+    file, about = path.relative_to(root).as_posix(), lesson(path)
     colab = f"https://colab.research.google.com/github/{cfg['user']}/{cfg['repo']}/blob/{cfg['branch']}/{file}"
-    items = [f'{minutes(nb)} min to read', f'[Open in Colab]({colab})', f'[View on GitHub]({blob}{file})',
-             f'[How to edit]({blob}CONTRIBUTING.md#edit-a-lesson)', *([f'[Reference](reference/{module}.md)'] if module else [])]
+    items = [f'{about.minutes} min to read', f'[Open in Colab]({colab})', f'[View on GitHub]({blob}{file})',
+             f'[How to edit]({blob}CONTRIBUTING.md#edit-a-lesson)', *([f'[Reference](reference/{about.module}.md)'] if about.module else [])]
     return new_markdown_cell('\n'.join([
         ':::{container} lesson-line', ' · '.join(items), ':::', '',
         '<details class="colab"><summary>In Colab, run this first</summary>', '',
@@ -58,9 +50,8 @@ def header(path, nb):
 
 
 def toctrees():
-    "The sidebar's groups."
-    stems = [p.stem for p in pages.values() if p.stem != 'index']
-    groups = {'': ['Front page <self>'], 'Lessons': [s for s in stems if s < '8'], 'Appendices': [s for s in stems if s >= '8'],
+    "The sidebar's groups: the parts of the course, which also give each page its neighbours at the foot."
+    groups = {'': ['Front page <self>'], **{caption: [x.stem for x in some] for caption, some in parts().items()},
               'Reference': ['All names <reference/index>']}
     tree = lambda caption, names: '\n'.join(['```{toctree}', ':hidden:', *([f':caption: {caption}'] if caption else []), '', *names, '```'])
     return new_markdown_cell('\n\n'.join(tree(*group) for group in groups.items()))
@@ -77,7 +68,7 @@ def write(path, out):
         at = [c.id for c in nb.cells].index('timeline')
         nb.cells.insert(at + 1, new_markdown_cell(timeline.html()))
         nb.cells.append(toctrees())
-    else: nb.cells.insert(1, header(path, nb))
+    else: nb.cells.insert(1, header(path))
     nbformat.write(nb, out/path.name)
 
 
@@ -88,7 +79,7 @@ def main():
     for page in pages.values(): write(page, source)
     reference.write(source/'reference')
     if (nbs/'images').exists(): shutil.copytree(nbs/'images', source/'images')
-    done = subprocess.run([sys.executable, '-m', 'sphinx', '-W', '-q', '-b', 'html', '-c', root/'.ci', source, docs])
+    done = subprocess.run([sys.executable, '-m', 'sphinx', '-W', '-q', '-b', 'html', '-c', root/'dev', source, docs])
     shutil.rmtree(root/'jupyter_execute', ignore_errors=True)   # myst-nb's copy of all outputs, which the pages do not use
     if done.returncode: sys.exit(done.returncode)
     count, broken = links.check(docs)

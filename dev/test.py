@@ -1,6 +1,6 @@
 """Run notebooks as tests, each in a process of its own (nbdev's workers share patched modules and environment).
 
-    python .ci/test.py [--slow] [--workers N] [NOTEBOOK …]      default: nbs/tests/*.ipynb, nbs/index.ipynb, nbs/[0-9]*.ipynb
+    python dev/test.py [--slow] [--workers N] [NOTEBOOK …]      default: nbs/tests/*.ipynb, nbs/index.ipynb, nbs/[0-9]*.ipynb
 
 Several at once share the cores: two busy threads for each of two notebooks would stand in each other's way.
 """

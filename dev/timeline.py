@@ -6,10 +6,11 @@ from html import escape
 
 import nbformat
 
-from cells import lessons, nbs
+from cells import lessons
 from reference import exported, title
-from speedrun_course.history import DIAL_COLOR, DIALS, gains, history
-from speedrun_course.recipes import records
+from speedrun_course import records as statements
+from speedrun_course.catalog import records
+from speedrun_course.lab.history import DIAL_COLOR, DIALS, gains, history
 
 
 def slug(heading):
@@ -19,10 +20,10 @@ def slug(heading):
 
 def taught():
     "Record -> page and anchor: where a recipe stands for it, or else where a list of ideas names it: `* **Idea** (record 28)`."
-    found = {1: ('02_baseline', '')}   # its model; the recipe comes two lessons later
-    where = exported('recipes')[1]
+    found = {1: ('03_baseline', '')}   # its model; the recipe comes some lessons later
+    page = {getattr(statements, name).name: page for name, (_, page, _) in exported('records')[1].items()}
     for name, recipe in records().items():
-        for n in recipe.history: found.setdefault(n, (where[name][1], ''))
+        for n in recipe.history: found.setdefault(n, (page[name], ''))
     for path in lessons():
         heading = ''
         for cell in nbformat.read(path, 4).cells:
