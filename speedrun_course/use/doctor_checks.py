@@ -23,7 +23,7 @@ from ..race.machine import hardware, precision
 from ..race.plan import MACHINES, flops, micro_tokens, shards
 from ..race.results import load_results, machine, summary
 from ..race.watch import Bar
-from .doctor import Line, Problem
+from .doctor_lines import Line, Problem
 from .download import fineweb_names, is_whole
 from .generate import sample
 
