@@ -232,8 +232,9 @@ def decision(found, alpha:float=.01) -> str: # found: the findings of one arm
     "The decision rule: time decides, at the unfavourable end of the clock; tokens explain"
     by = {f.what: f for f in found}
     if by['time'].better < alpha: return 'pays'
-    if by['tokens'].better < alpha and by['time'].worse < alpha: return 'learns more from a token, costs more time'
-    if by['tokens'].better < alpha: return 'learns more from a token; the clock does not tell'
+    if by['tokens'].better < alpha:
+        costs = by['time'].worse < alpha
+        return 'learns more from a token, ' + ('does not pay' if costs else 'the clock does not tell')
     if by['tokens'].worse < alpha: return 'learns less from a token'
     if by['time'].worse < alpha: return 'learns no more from a token, costs time'
     return 'no difference found'
