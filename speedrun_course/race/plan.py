@@ -16,10 +16,9 @@ import torch
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 from ..errors import BadInput
-from ..parts.baseline import GPT, Now
-from ..parts.distributed import Sharded
+from ..parts.baseline import GPT, Now, traits_of
 from .data import VAL_TOKENS
-from .machine import check_micro, check_team
+from .machine import batches, check_micro, check_team
 from .results import summary
 from ..recipe import digest
 
@@ -33,7 +32,7 @@ class Kept(torch.autograd.Function):
         ctx.save_for_backward(q, k, v, y)
         return y
     @staticmethod
-    def backward(ctx, g): return *map(torch.empty_like, ctx.saved_tensors[:3]),
+    def backward(ctx, g): return tuple(torch.empty_like(t) for t in ctx.saved_tensors[:3])
 
 class Tally:
     "An attention that takes notes only: 2 FLOPs per query, key and number of a key or a value"
@@ -100,8 +99,8 @@ def work(r, step:int=None) -> Work:
 def flops(r, step:int=None) -> float: # of all GPUs together
     "Training FLOPs of one optimizer step, or of the schedule's mean step"
     if step is None: return sum(flops(r, s) for s in sampled(r))/3
-    w = work(r, step)
-    return (3*w.linear + w.attention + w.back)*r.schedule(r, step).rows*r.seq
+    w, now = work(r, step), r.schedule(r, step)
+    return (3*w.linear + w.attention + w.back)*now.rows*(now.seq or r.seq)
 
 # %% ../../nbs/51_plan.ipynb #peaks
 PEAKS = {'H200': 989, 'H100 PCIE': 756, 'H100 NVL': 835, 'H100': 989, 'GH200': 989, 'B200': 2250,
@@ -143,9 +142,10 @@ FACTOR = 1.26 # of what autograd keeps, for compiled bf16: fitted to record 27's
 
 def memory(r, tokens:int, world:int=1) -> dict: # kind -> bytes on each GPU
     "What training holds in memory, with so many tokens in one forward and backward"
-    seen, sharded = shapes(r, r.steps-1), getattr(r.optim, 'func', r.optim) is Sharded
+    seen, optim = shapes(r, r.steps-1), traits_of(r.optim)
+    sharded = optim.sharded
     size = sum(seen.params.values())
-    adam = size - (seen.params['matrix'] if r.momentum else 0) # Muon has one moment, Adam two
+    adam = size - (seen.params['matrix'] if optim.muon else 0) # Muon has one moment, Adam two
     copies = 1 + (sharded or world > 1) + (sharded and world > 1)/world
     wide, factor = (2, FACTOR) if r.precision == 'bf16' else (4, 1.)
     return dict(weights=4*size, gradients=4*size*copies,
@@ -185,7 +185,7 @@ def cost(r, machine:Machine) -> Cost:
     if r.precision != 'bf16': raise BadInput(f'precision={r.precision}: plans are for bf16')
     micro, w = micro_tokens(r, machine.memory, machine.gpus), work(r)
     a_minute = machine.gpus*machine.tera*1e12*machine.mfu*60   # FLOPs
-    train = flops(r)*r.steps/a_minute
+    train = flops(r)*r.total/a_minute
     besides = START + r.evals*VAL_TOKENS[r.track]*(w.linear+w.attention)/a_minute
     return Cost(micro, r.rows*r.seq//machine.gpus//micro,
                 sum(memory(r, micro, machine.gpus).values()), train, besides,
@@ -196,8 +196,9 @@ SHARD = 100_000_000 # tokens in one of FineWeb's shards
 
 def shards(r) -> tuple: # of training shards, tokens trained on, tokens read
     "How many shards a run reads, in whole batches, with what its loader skips"
-    trained = sum(r.schedule(r, step).rows for step in range(r.steps))*r.seq
-    read, batch = round(trained*(1+getattr(r.data, 'skips', 0))), r.rows*r.seq
+    sizes = [rows*seq for rows, seq in batches(r)]
+    trained, batch = sum(sizes), max(sizes)
+    read = round(trained*(1 + traits_of(r.data).skips))
     return -(-read//(SHARD//batch*batch)), trained, read
 
 def needs(r) -> list: # of lines
@@ -205,11 +206,11 @@ def needs(r) -> list: # of lines
     w, (n, trained, read) = work(r), shards(r)
     lines = [f'{r.name} on {r.track}: {r.about}',
              f'parameters  {sum(shapes(r, 0).params.values()):,}',
-             f'tokens      {r.rows*r.seq:,} a step, {trained:,} in {r.steps:,} steps']
+             f'tokens      {r.rows*r.seq:,} a step, {trained:,} in {r.total:,} steps']
     if r.track == 'fineweb':
         lines += [f'data        {read/1e6:,.0f}M tokens to read: {n} shard{"s"*(n > 1)} and one for '
                   f'validation, {(n+1)*SHARD*2/1e9:.1f} GB to download']
-    return [*lines, f'FLOPs       {flops(r)*r.steps:.2g} in training; a token has '
+    return [*lines, f'FLOPs       {flops(r)*r.total:.2g} in training; a token has '
             f'{3*w.linear/1e6:,.3g} M in matrices, {(w.attention+w.back)/1e6:,.2g} M in attention']
 
 # %% ../../nbs/51_plan.ipynb #bill

@@ -16,6 +16,7 @@ from ..errors import BadInput
 from ..lab.figures import COLORS, curves, style
 from ..race.checkpoint import load_checkpoint, load_tensors, recipe_of
 from ..race.data import VAL_TOKENS, corpus
+from ..race.machine import batches
 from ..recipe import NUMBERS, PLACES, Recipe, TARGET, digest, spelled
 from .download import FINEWEB
 
@@ -42,7 +43,7 @@ class FinishedRun:
     def target(self): return None if self.own else TARGET[self.r.track]
     @property
     def tokens(self) -> int: # that it was trained on
-        return self.r.seq*sum(self.r.schedule(self.r, i).rows for i in range(self.r.steps))
+        return sum(rows*seq for rows, seq in batches(self.r))
 
 # %% ../../nbs/96_card.ipynb #open-run
 FILES = 'result.json', 'log.txt', 'model.safetensors' # what training leaves
@@ -106,40 +107,44 @@ def markdown_table(rows, head=('', '')) -> str:
 
 def what_it_is(run:FinishedRun) -> str:
     "What a run has made, as a table"
-    r, final = run.r, run.result['final']
-    verdict = run.target and ('reached' if final <= run.target else 'NOT reached')
-    return markdown_table([('recipe', f'`{r.name}`: {r.about}'),
-                  ('stands for official record', ', '.join(map(str, r.history))),
-                  ('track', r.track), ('trained on', f'{run.text}, {run.unit} by {run.unit}'),
-                  ('training', f'{r.steps:,} steps, {run.tokens:,} tokens'),
-                  ('parameters', f'{run.parameters:,}'),
-                  (f'target of the track, {run.target}', verdict)])
+    r, verdict = run.r, ''
+    if run.target: verdict = 'reached' if run.result['final'] <= run.target else 'NOT reached'
+    return markdown_table([
+        ('recipe', f'`{r.name}`: {r.about}'),
+        ('stands for official record', ', '.join(map(str, r.history))),
+        ('track', r.track), ('trained on', f'{run.text}, {run.unit} by {run.unit}'),
+        ('training', f'{r.total:,} steps, {run.tokens:,} tokens'),
+        ('parameters', f'{run.parameters:,}'), (f'target of the track, {run.target}', verdict)])
 
+# %% ../../nbs/96_card.ipynb #table-of-costs
 def what_it_took(run:FinishedRun) -> str:
     "What was measured of a run, on which machine, with which code, as a table"
-    x, scored = run.result, f', over {VAL_TOKENS[run.r.track]:,} {run.unit}s'*(not run.own)
-    used = dict(cuda=x['gpu'], mps=f"{x['processor']} (MPS)").get(x['device'], x['processor'])
-    return markdown_table([('validation loss', f"{x['final']:.4f} nats per {run.unit}{scored}"),
-                  ('time of training', f"{x['wall']:,.1f} s; {x['cpu']:,.1f} CPU-seconds"),
-                  ('hardware', f"{x['world']} × {used}, {x['threads']} thread{'s'*(x['threads'] > 1)}"),
-                  ('memory', f"{x['peak_mib']:,} MiB"), ('precision', x['precision']),
-                  ('share of the bf16 peak', x['mfu'] and f"{x['mfu']:.0%}"),
-                  ('versions', f"torch {x['torch']}, numpy {x['numpy']}, Python {x['python']}"),
-                  ('commit, + if files differed', x['commit']), ('seed', str(x['seed'])),
-                  ('digest of the recipe', x['digest'])])
+    x = run.result
+    scored = '' if run.own else f', over {VAL_TOKENS[run.r.track]:,} {run.unit}s'
+    device = dict(cuda=x['gpu'], mps=f"{x['processor']} (MPS)").get(x['device'], x['processor'])
+    threads = f"{x['threads']} thread" + 's'*(x['threads'] > 1)
+    return markdown_table([
+        ('validation loss', f"{x['final']:.4f} nats per {run.unit}{scored}"),
+        ('time of training', f"{x['wall']:,.1f} s; {x['cpu']:,.1f} CPU-seconds"),
+        ('hardware', f"{x['world']} × {device}, {threads}"),
+        ('memory', f"{x['peak_mib']:,} MiB"), ('precision', x['precision']),
+        ('share of the bf16 peak', x['mfu'] and f"{x['mfu']:.0%}"),
+        ('versions', f"torch {x['torch']}, numpy {x['numpy']}, Python {x['python']}"),
+        ('commit, + if files differed', x['commit']), ('seed', str(x['seed'])),
+        ('digest of the recipe', x['digest'])])
 
 # %% ../../nbs/96_card.ipynb #card
 def metadata(run:FinishedRun, repo:str):
     "What the hub wants to know of a model"
-    from huggingface_hub import EvalResult, ModelCardData
-    r, kind = run.r, FINEWEB if run.text == 'FineWeb' else 'text'
-    loss = EvalResult('text-generation', kind, run.text, 'loss', round(run.result['final'], 4),
-                      dataset_split='validation',
+    from huggingface_hub import EvalResult, ModelCardData  # heavy, and only a card needs it
+    r, fineweb = run.r, run.text == 'FineWeb'
+    loss = EvalResult('text-generation', FINEWEB if fineweb else 'text', run.text, 'loss',
+                      round(run.result['final'], 4), dataset_split='validation',
                       metric_name=f'validation loss, nats per {run.unit}')
     return ModelCardData(library_name='speedrun-course', license='mit', eval_results=[loss],
                          pipeline_tag='text-generation', model_name=repo.split('/')[-1],
                          tags=['nanogpt-speedrun', r.name, f'{r.track}-track'],
-                         datasets=[FINEWEB] if kind == FINEWEB else None)
+                         datasets=[FINEWEB] if fineweb else None)
 
 def what_was_changed(run:FinishedRun) -> str: # '' if nothing was
     "The numbers in which a run differs from its record, as a section of its card"
@@ -161,6 +166,8 @@ speedrun evaluate {repo}
 ```
 
 ```python
+from speedrun_course.race.checkpoint import load_checkpoint
+from speedrun_course.use.hub import locate
 model, recipe, vocabulary = load_checkpoint(locate('{repo}'))
 ```'''
 
@@ -169,19 +176,18 @@ HOME = 'https://github.com/speedrun-course/speedrun-course'
 
 def card_of(run:FinishedRun, repo:str) -> str:
     "A model card, all of whose numbers are from the files of the run"
-    home = HOME
     return f'''---
 {metadata(run, repo)}
 ---
 # {repo.split('/')[-1]}
 
-A language model from one run of the [Speedrun Course]({home}). This page is made from its files.
+A language model from one run of the [Speedrun Course]({HOME}). This page is made from its files.
 
 {what_it_is(run)}
 
 ![Training losses over the steps, and validation losses as dots](loss.png)
 
-{how_to_use(repo, home)}
+{how_to_use(repo, HOME)}
 {what_was_changed(run)}
 ## Measured
 
