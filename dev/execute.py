@@ -26,7 +26,7 @@ from cells import directives, lessons, nbs, root
 
 skip_flags = set(get_config(path=root).tst_flags.split())
 # They train nothing and take no times: whatever they print follows from results/ and the code.
-READ_ONLY = 'index', '08_measure', '09_tuning', '42_later', '87_audit'
+READ_ONLY = 'index', '08_measure', '09_tuning', '42_later', '85_bench', '87_audit'
 
 
 class Client(NotebookClient):
