@@ -96,7 +96,7 @@ class Numbers:
 
 PLACES, NUMBERS = (tuple(f.name for f in fields(kind)) for kind in (Places, Numbers))
 TRACKS = 'pocket', 'fineweb'
-TARGET = dict(pocket=1.93, fineweb=3.28)                   # validation loss to reach, nats per token
+TARGET = dict(pocket=1.93, fineweb=3.28)                   # validation loss to reach, in nats
 
 # %% ../nbs/06_recipes.ipynb #recipe
 @dataclass(frozen=True, eq=False, repr=False)
@@ -120,8 +120,8 @@ class Recipe(Places, Numbers):
             for k in given.keys() - set(known):
                 raise TypeError(f'{name}: no {what} is called {k!r}{nearest(k, known)}')
         return replace(self, name=name, about=about, parent=self, history=history,
-                       interpolated=interpolated, arm=arm, **places, pocket=merge(self.pocket, pocket),
-                       fineweb=merge(self.fineweb, fineweb))
+                       interpolated=interpolated, arm=arm, **places,
+                       pocket=merge(self.pocket, pocket), fineweb=merge(self.fineweb, fineweb))
 
     def on(self, track:str):
         "This recipe with one track's numbers filled in: what parts get as `r`"

@@ -36,8 +36,8 @@ def trial_table(t:Trial) -> str: # markdown
                  *(f"{own['cost'][k]:.3f}" for k in COMPARISONS[1:]),
                  *(gain(f) for f in mine), *([decision(mine)] if mine else ['']*4)]
         lines.append(f"| {' | '.join(cells)} |")
-    return '\n'.join([*lines, '', 'FLOPs and time: of a step, over the first arm’s. Then differences '
-                      'of the final loss, paired by seed, with 95% intervals. '
+    return '\n'.join([*lines, '', 'FLOPs and time: of a step, over the first arm’s. Then '
+                      'differences of the final loss, paired by seed, with 95% intervals. '
                       f'Verdicts: p < .01, one-sided, corrected for {len(t.others)} arms.'])
 
 def gain(f:Finding) -> str:

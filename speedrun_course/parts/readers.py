@@ -97,9 +97,10 @@ class Ahead:
 
     def read(self, asked):
         batch = self.reader(*asked)
-        return [t.pin_memory() for t in batch] if torch.cuda.is_available() else batch # a GPU fetches it
+        if not torch.cuda.is_available(): return batch
+        return [t.pin_memory() for t in batch]             # a GPU fetches it from there
 
-    def state_dict(self): return copy.deepcopy(self.before) # what has been read ahead does not count
+    def state_dict(self): return copy.deepcopy(self.before) # what was read ahead does not count
     def load_state_dict(self, state):
         if self.next is not None: self.next.exception()     # waits
         self.reader.load_state_dict(state)

@@ -15,10 +15,11 @@ from .shortcuts import SoftCap, UntiedHead
 
 # %% ../../nbs/19_record27.ipynb #summed-loss
 class SummedLoss(CrossEntropy):
-    "In training the sum over tokens, whose gradients do not depend on how many there are (record 21)"
+    "In training the sum over tokens: gradients do not depend on how many there are (record 21)"
     summed = True                                          # the loop divides after the backward
     def forward(self, z, y, ctx):
-        return F.cross_entropy(z.flatten(0, 1), y.flatten(), reduction='sum' if self.training else 'mean')
+        reduction = 'sum' if self.training else 'mean'
+        return F.cross_entropy(z.flatten(0, 1), y.flatten(), reduction=reduction)
 
 # %% ../../nbs/19_record27.ipynb #scaled-cap
 class ScaledCap(SoftCap):
@@ -48,4 +49,5 @@ class PatientHead(UntiedHead):
     def forward(self, x, ctx, y=None):
         if y is None or self.training or y.shape[1] <= self.piece: return super().forward(x, ctx, y)
         parts = zip(x.split(self.piece, 1), y.split(self.piece, 1))
-        return sum(super(PatientHead, self).forward(a, ctx, b)*b.numel() for a, b in parts)/y.numel()
+        whole = super().forward
+        return sum(whole(a, ctx, b)*b.numel() for a, b in parts)/y.numel()

@@ -43,7 +43,7 @@ class Tally:
         if mask is not None: keys = min(keys, int(mask.near)*mask.block)
         one = 2*q.shape[:-1].numel()*keys                  # FLOPs for one number of a head
         self.flops += one*(q.shape[-1] + v.shape[-1])
-        self.back += one*(3*q.shape[-1] + 2*v.shape[-1])   # scores again, four products for gradients
+        self.back += one*(3*q.shape[-1] + 2*v.shape[-1]) # scores again, four products for gradients
         self.keys += keys                                  # per query, summed over layers
         return Kept.apply(q, k, v)
 
@@ -207,8 +207,8 @@ def needs(r) -> list: # of lines
              f'parameters  {sum(shapes(r, 0).params.values()):,}',
              f'tokens      {r.rows*r.seq:,} a step, {trained:,} in {r.steps:,} steps']
     if r.track == 'fineweb':
-        lines += [f'data        {read/1e6:,.0f}M tokens to read: {n} shard{"s"*(n > 1)} and one for '
-                  f'validation, {(n+1)*SHARD*2/1e9:.1f} GB to download']
+        lines += [f'data        {read/1e6:,.0f}M tokens to read: {n} shard{"s"*(n > 1)} and one '
+                  f'for validation, {(n+1)*SHARD*2/1e9:.1f} GB to download']
     return [*lines, f'FLOPs       {flops(r)*r.steps:.2g} in training; a token has '
             f'{3*w.linear/1e6:,.3g} M in matrices, {(w.attention+w.back)/1e6:,.2g} M in attention']
 
