@@ -29,7 +29,7 @@ VERBS = {
     'measure': ('lab.jobs', 'run seeds of a record and keep their results'),
     'tune': ('lab.tuning', "search a record's numbers on the tuning split"),
     'count': ('lab.tuning', 'count the steps that a record needs to the target'),
-    'replay': ('lab.audit', 'run the first steps of records again and compare with the results on file'),
+    'replay': ('lab.audit', 'run the first steps of a record again and compare with its result'),
     'audit': ('lab.audit', 'do the results belong to the recipes as they stand?'),
     'summary': ('lab.audit', 'write the summary of all results that ships with the package'),
 } # verb -> its module, and what it does

@@ -18,9 +18,10 @@ def command(main):
     @functools.wraps(main)
     def run(argv=None) -> int:
         first = os.environ.get('RANK', '0') == '0'         # of several processes, one speaks
-        if hasattr(sys.stdout, 'reconfigure'): sys.stdout.reconfigure(errors='replace') # any alphabet
+        if hasattr(sys.stdout, 'reconfigure'):
+            sys.stdout.reconfigure(errors='replace')       # a console may lack letters
         try: return main(argv) or 0
-        except BrokenPipeError: # who was reading has left; Python would complain once more at its end
+        except BrokenPipeError: # who read has left; Python would complain once more at its end
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 141
         except (BadInput, OSError) as e:

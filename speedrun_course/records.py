@@ -121,7 +121,8 @@ from .parts.flex import *
 flex = lean.but('flex', 'Attend within documents and a window, over long streams',
     history=(12,), interpolated=True, mix=Windowed, backend=by_device, schedule=windowed,
     pocket=dict(seq=256, rows=8, steps=89, tile=8, window=16, cooldown=.71, floor=.08,
-                betas=(.93, .969), decay=.011, momentum=.86, momentum_start=.65, momentum_warmup=.72,
+                betas=(.93, .969), decay=.011, momentum=.86, momentum_start=.65,
+                momentum_warmup=.72,
                 rates=dict(matrix=.068, embed=.12, head=.008, scalar=.043)),
     fineweb=dict(seq=65536, rows=8, bos=50256, tile=128, window=1024, steps=1488,
                  momentum_warmup=500/1488))
@@ -141,7 +142,8 @@ windows = flex.but('windows', 'Let the window grow with the run',
 # %% ../nbs/16_windows.ipynb #longshort-record
 longshort = windows.but('longshort', 'Look far in few layers, more sharply; start at documents',
     history=(20, 26), interpolated=True, mix=part(LongShort, sharpness=.12*128**.5), data=aligned,
-    pocket=dict(steps=93, cooldown=.73, floor=.05, betas=(.91, .961), momentum=.86, momentum_start=.66,
+    pocket=dict(steps=93, cooldown=.73, floor=.05, betas=(.91, .961), momentum=.86,
+                momentum_start=.66,
                 momentum_warmup=.53, rates=dict(matrix=.11, embed=.1, head=.0065, scalar=.047)),
     fineweb=dict(steps=1376, cooldown=.45, floor=.1, eps=1e-10, momentum_warmup=300/1376))
 
@@ -164,7 +166,8 @@ from .parts.record27 import *
 
 # %% ../nbs/19_record27.ipynb #record27
 record27 = sharded.but('record27', 'Sum the loss, scale the logits, give all matrices one shape',
-    history=(21, 25, 27), loss=SummedLoss, cap=ScaledCap, product=part(FP8Product, scales=fixed_scales),
+    history=(21, 25, 27), loss=SummedLoss, cap=ScaledCap,
+    product=part(FP8Product, scales=fixed_scales),
     mlp=AlikeMLP, head=PatientHead,
     pocket=dict(window=96, cooldown=.77, floor=.09, betas=(.93, .944), decay=.037, momentum=.84,
                 momentum_start=.65, momentum_warmup=.63,
@@ -179,8 +182,8 @@ from .parts.ngrams import *
 ngrams = record27.but('ngrams', 'Look up the last tokens together', history=(62,),
     interpolated=True, embed=part(NGramTables, then=record27.embed),
     inject=part(NGramMix, then=record27.inject),
-    pocket=dict(ngrams=(2, 3, 4), ngram_rows=16_384, ngram_width=64, steps=40, cooldown=.7, floor=.1,
-                betas=(.91, .944), decay=.024, momentum=.82, momentum_start=.63,
+    pocket=dict(ngrams=(2, 3, 4), ngram_rows=16_384, ngram_width=64, steps=40, cooldown=.7,
+                floor=.1, betas=(.91, .944), decay=.024, momentum=.82, momentum_start=.63,
                 momentum_warmup=.8, rates=dict(matrix=.24, embed=.25, head=.12, scalar=.06)),
     fineweb=dict(ngrams=(2,), ngram_rows=251_520, ngram_width=768, steps=1583))
 

@@ -39,7 +39,8 @@ def tell(race, result, out, target=None):
         verdict = 'reached' if final <= target else 'NOT reached'
         print(f'target {target:.2f} {verdict}: validation loss {final:.4f} '
               f'after {race.done} steps, {time}')
-    if result['mfu']: print(f"{result['mfu']:.0%} of the GPU's bf16 peak, {result['peak_mib']:,} MiB")
+    if result['mfu']:
+        print(f"{result['mfu']:.0%} of the GPU's bf16 peak, {result['peak_mib']:,} MiB")
     print(f'log.txt, result.json and model.safetensors are in {out}/; to let it write more:\n'
           f'speedrun generate {out}')
     if race.corpus.chars:
@@ -64,8 +65,8 @@ def add_train(p):
     "The options of `train`"
     p.set_defaults(do=lambda a: train(a))
     p.add_argument('record', nargs='?', metavar='RECORD',
-                   help="which one (see speedrun list); without it, the pocket's best, a little longer "
-                        f'than it needs on average, or on FineWeb {RECORD_RUN}')
+                   help="which one (see speedrun list); without it, the pocket's best, a little "
+                        f'longer than it needs on average, or on FineWeb {RECORD_RUN}')
     p.add_argument('--track', choices=TRACKS,
                    help='shipped characters for a CPU, or FineWeb for GPUs (default pocket)')
     one = p.add_mutually_exclusive_group()

@@ -36,8 +36,9 @@ def trial_table(t:Trial) -> str: # markdown
                  f"{own['cost']['FLOPs']:.3f}", time_of(t, label),
                  *(gain(f) for f in mine), *([decision(mine)] if mine else ['']*4)]
         lines.append(f"| {' | '.join(cells)} |")
-    return '\n'.join([*lines, '', 'FLOPs and time: of a step, over the first arm’s; time with its interval. Then differences '
-                      'of the final loss, paired by seed, with 95% intervals. '
+    return '\n'.join([*lines, '', 'FLOPs and time: of a step, over the first arm’s; time with its '
+                      'interval. Then differences of the final loss, paired by seed, with 95% '
+                      'intervals. '
                       'Verdicts: p < .01, one-sided, at the unfavourable end of the clock, '
                       f'corrected for {len(t.others)} arms.'])
 

@@ -107,7 +107,7 @@ def tune(r:Recipe, budget:int=24, track='pocket', say=print,
 
 # %% ../../nbs/09_tuning.ipynb #statement
 def statement(best:dict, track:str) -> str: # a tuning result
-    "The numbers of a tuning run as they go into a record's statement, whether it changed them or not"
+    "All numbers of a tuning run as they go into a record's statement"
     r = override(record(best['record']).on(track), *written(best['changed']))
     own = getattr(record(best['record']), track)
     numbers = {k: getattr(r, k) for k in NUMBERS if k in own and k != 'evals'}
@@ -118,12 +118,13 @@ def written(changed:dict) -> list: # of 'name=value'
     flat = {}
     for k, v in changed.items():
         flat |= {f'{k}.{role}': x for role, x in v.items()} if isinstance(v, dict) else {k: v}
-    return [f"{k}={'+'.join(map(str, v)) if isinstance(v, (list, tuple)) else v}" for k, v in flat.items()]
+    text = lambda v: '+'.join(map(str, v)) if isinstance(v, (list, tuple)) else str(v)
+    return [f'{k}={text(v)}' for k, v in flat.items()]
 
 def literal(value) -> str:
     "A number, a tuple or a mapping as one writes it in a statement"
-    if isinstance(value, dict): return f"dict({', '.join(f'{k}={literal(v)}' for k, v in value.items())})"
-    return repr(value)
+    if not isinstance(value, dict): return repr(value)
+    return f"dict({', '.join(f'{k}={literal(v)}' for k, v in value.items())})"
 
 # %% ../../nbs/09_tuning.ipynb #own-dial
 def own_dial(text:str) -> tuple: # number, (0..1 -> value)

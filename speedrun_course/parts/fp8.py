@@ -47,11 +47,13 @@ def product_back(g:Tensor, x8:Tensor, w8:Tensor, sx:float, sw:float, sg:float
     "∂X = G W like G, and ∂W = GᵀX in fp32, in eight bits"
     g8, columns = to_fp8(g, sg, E5), lambda m: m.t().contiguous().t()
     gx = scaled_product(g8, columns(w8), sg, sw, g.dtype)
-    gw = scaled_product(columns(x8).t(), columns(g8), sx, sg, torch.float32)        # faster than GᵀX itself
+    # faster than GᵀX itself
+    gw = scaled_product(columns(x8).t(), columns(g8), sx, sg, torch.float32)
     return gx, gw.t().contiguous()
 
 # %% ../../nbs/17_fp8.ipynb #operators
-compiled = cache(lambda f: torch.compile(f, dynamic=False, fullgraph=True)) # at first use: importing stays quick
+# at first use: importing stays quick
+compiled = cache(lambda f: torch.compile(f, dynamic=False, fullgraph=True))
 
 def operator(f, shapes): # -> f as an operator
     "A custom operator: eager on a CPU, compiled on a GPU"

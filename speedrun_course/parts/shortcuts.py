@@ -69,7 +69,7 @@ def warm_momentum(r, step:int) -> Now:
 def lowered(x):
     "The stream in the precision that matrix products have on this machine (record 10)"
     kind = x.device.type
-    if kind == 'meta' or not torch.is_autocast_enabled(kind): return x     # shapes have no precision
+    if kind == 'meta' or not torch.is_autocast_enabled(kind): return x # shapes have none
     return x.to(torch.get_autocast_dtype(kind))
 
 class UNet(Stack):

@@ -172,8 +172,8 @@ def load_checkpoint(path) -> tuple:
     "A checkpoint's model, its filled-in recipe and its vocabulary; a state will do"
     tensors, facts = load_tensors(path)
     whole = {k.removeprefix('model/'): t for k, t in tensors.items() if not k.startswith('optim/')}
-    other = BadInput(f'{path}: made by another version of this program, or of a recipe that it does '
-                     'not know; use the one that made it')
+    other = BadInput(f'{path}: made by another version of this program, or of a recipe that it '
+                     'does not know; use the one that made it')
     try:
         r = recipe_of(facts)
         if digest(r) != facts['digest']: raise other

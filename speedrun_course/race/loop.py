@@ -33,7 +33,8 @@ def evaluate(model, r, corpus, now:Now=None,
     for a, b in zip(x[rank::world].split(rows), y[rank::world].split(rows)):
         losses.append(model(a.to(device), b.to(device), now)); sizes.append(b.numel())
     model.train(training)
-    total = torch.stack(losses).cpu().double() @ torch.tensor(sizes).double()  # not all GPUs have them
+    # on the processor, since not all GPUs have doubles
+    total = torch.stack(losses).cpu().double() @ torch.tensor(sizes).double()
     if world > 1: total = total.to(device); dist.all_reduce(total)
     return total.item()/y.numel()
 
@@ -50,7 +51,7 @@ class Tick:
     cpu: float           # processor seconds of training so far
 
 # %% ../../nbs/05_loop.ipynb #pieces
-def pieces(t, micro:int) -> list: # of (rows, tokens) tensors of `micro` elements; the last may have fewer
+def pieces(t, micro:int) -> list: # of (rows, tokens) tensors of `micro` elements, the last of fewer
     "Cut a batch (rows, tokens) between rows, or rows themselves if they are longer than that"
     rows, seq = t.shape
     return t.split(micro//seq) if micro >= seq else t.reshape(-1, micro).split(1)
@@ -68,7 +69,7 @@ def gradients(model, x, y, now, hw:Hardware,
     for i, (a, b) in enumerate(zip(xs, ys), 1):
         with torch.autocast(hw.device, hw.autocast, enabled=hw.autocast is not None):
             loss = model(a, b, now)
-        if not summed and len(a) < len(xs[0]): loss = loss*(a.numel()/each) # the last may be smaller
+        if not summed and len(a) < len(xs[0]): loss = loss*(a.numel()/each) # a smaller last
         if i == len(xs): last(of)
         loss.backward()
         total += loss.detach()

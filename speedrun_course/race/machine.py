@@ -22,9 +22,10 @@ def join():
     try: patience = timedelta(seconds=float(os.environ.get('SPEEDRUN_TIMEOUT', 600)))
     except ValueError: raise BadInput('SPEEDRUN_TIMEOUT: must be a number of seconds')
     store, rank, world = next(dist.rendezvous('env://'))
-    attempt = os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')            # after a restart by torchrun,
+    # after a restart by torchrun, addresses in the store are of the dead
+    attempt = os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')
     how = dict(store=dist.PrefixStore(f'attempt {attempt}', store), rank=rank, world_size=world,
-               timeout=patience)                           # addresses in the store are of the dead
+               timeout=patience)
     if torch.cuda.is_available(): # naming the GPU connects it now, not in the first collective
         gpu = torch.device('cuda', int(os.environ['LOCAL_RANK']))
         torch.cuda.set_device(gpu)
@@ -39,7 +40,7 @@ def team():
     try: yield
     except BadInput as e:
         if dist.is_initialized() and (rank := dist.get_rank()):
-            time.sleep(2)                                  # if all met it, the first has spoken by now
+            time.sleep(2)                                  # if all met it, the first has spoken
             print(f'speedrun: process {rank}: {e}', file=sys.stderr, flush=True)
         raise
     if dist.is_initialized(): dist.destroy_process_group() # after an error, others would fail first

@@ -124,8 +124,8 @@ def trusted(r, data, seed:int, hw:Hardware, steps:int=6, within:float=1e-3):
     there, here = (follow(Race(r, data, seed, steps, hw=x))[0] for x in (hw, own))
     off = max(abs(a-b) for a, b in zip(there, here))
     if not off < within:
-        raise BadInput(f'--device {hw.device}: losses differ from those of the CPU by {off:.2g} in {steps} '
-                       'steps; this PyTorch computes otherwise there, so use --device cpu')
+        raise BadInput(f'--device {hw.device}: losses differ from those of the CPU by {off:.2g} in '
+                       f'{steps} steps; this PyTorch computes otherwise there, so use --device cpu')
 
 # %% ../../nbs/52_run.ipynb #start
 def start(r, data, seed:int, out:Path,
@@ -184,7 +184,8 @@ def peak_mib(hw:Hardware) -> tuple: # allocated, reserved
         return torch.cuda.max_memory_allocated()/2**20, torch.cuda.max_memory_reserved()/2**20
     try: import resource
     except ImportError: return 0., 0.                      # Windows
-    held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss/2**(20 if sys.platform == 'darwin' else 10)
+    unit = 2**(20 if sys.platform == 'darwin' else 10)
+    held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss/unit
     return held, held
 
 def finish(race, out:Path) -> dict: # the result

@@ -35,7 +35,8 @@ class Bar:
     "A tqdm bar with time, loss and the latest validation loss"
     def __init__(self, **how):
         from tqdm import tqdm
-        self.make = lambda n, done: tqdm(total=n, initial=done, unit='step', leave=False, mininterval=.5, **how)
+        self.make = lambda n, done: tqdm(total=n, initial=done, unit='step', leave=False,
+                                         mininterval=.5, **how)
         self.bar, self.val = None, ''
     def write(self, line): # above the bar; who read it may be gone, and the run goes on
         from tqdm import tqdm

@@ -202,7 +202,8 @@ def generate_text(a): # parsed options
         if value is not None and value < 1: raise BadInput(f'--{name} {value}: must be at least 1')
     t, start, n = trained(locate(a.checkpoint)), time.perf_counter(), 0
     print(a.prompt, end='', flush=True)
-    for n, piece in enumerate(continuation(t, a.prompt, a.max_tokens, a.seed, temperature=a.temperature,
-                                      top_k=a.top_k), 1): print(piece, end='', flush=True)
+    pieces = continuation(t, a.prompt, a.max_tokens, a.seed, temperature=a.temperature,
+                          top_k=a.top_k)
+    for n, piece in enumerate(pieces, 1): print(piece, end='', flush=True)
     print(flush=True)
     print(f'{n} tokens, {n/(time.perf_counter()-start):.0f} a second', file=sys.stderr)
