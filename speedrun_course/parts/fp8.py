@@ -95,7 +95,8 @@ def scales(r) -> Scales:
 
 # %% ../../nbs/17_fp8.ipynb #part
 class FP8Product(Product):
-    "Logits by products in eight bits while training, as ever in evaluation (record 19)"
+    """Logits by products in eight bits while training, as ever in evaluation (record 19); by hand,
+    since libraries measure their scales in each step, and here they are fixed beforehand"""
     traits = Traits(precision='fp8')
     def __init__(self, r, scales=scales):
         super().__init__(r)
