@@ -8,11 +8,7 @@ from cells import directives, lessons, shown
 
 PARTS = {   # caption -> numbers of its lessons
     'I Foundations': range(0, 10), 'II The first half': range(10, 20), 'III The second half': range(20, 40),
-<<<<<<< HEAD
-    'IV Research': range(40, 50), 'V Doing it': range(50, 60), 'Appendices': range(70, 100)}
-=======
     'IV Research': range(40, 50), 'V Doing it': range(50, 60), 'Appendices': range(60, 100)}
->>>>>>> d2f2d8b63333244e42029dfa41f41ff9d225defe
 
 
 @dataclass
