@@ -59,7 +59,7 @@ def append(path:Path, text:str):
     "Add text to a file: all of it, or nothing"
     size = path.stat().st_size
     try:
-        with open(path, 'a', encoding='utf-8') as f: f.write(text)
+        with open(path, 'ab') as f: f.write(text.encode()) # the same ends of lines on every system
     except OSError: os.truncate(path, size); raise
 
 def trim_log(log:Path, step:int):
