@@ -1,6 +1,6 @@
 """Run notebooks as tests, each in a process of its own (nbdev's workers share patched modules and environment).
 
-    python dev/test.py [--slow] [--workers N] [NOTEBOOK …]      default: nbs/tests/*.ipynb, nbs/index.ipynb, nbs/[0-9]*.ipynb
+    python dev/test.py [--slow] [--workers N] [NOTEBOOK …]      default: all, in nbs/tests, nbs/programs and nbs
 
 Several at once share the cores: two busy threads for each of two notebooks would stand in each other's way.
 """
@@ -39,7 +39,7 @@ def main():
     parser.add_argument('--slow', action='store_true', help='also run cells flagged `#| slow`')
     parser.add_argument('--workers', type=int, metavar='N', help='notebooks at once (default: one alone, else two; the cores are shared)')
     args = parser.parse_args()
-    notebooks = [p.resolve() for p in args.notebooks] or [*sorted((nbs/'tests').glob('[!_]*.ipynb')), *lessons()]
+    notebooks = [p.resolve() for p in args.notebooks] or [*sorted((nbs/'tests').glob('[!_]*.ipynb')), *sorted((nbs/'programs').glob('[!_]*.ipynb')), *lessons()]
     start, passed = time.perf_counter(), 0
     cores = os.cpu_count() or 1
     workers = args.workers or min(2, cores, len(notebooks))
