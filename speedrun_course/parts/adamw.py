@@ -54,7 +54,7 @@ class FusedAdamW:
 
     def moments(self, p) -> dict: # step, exp_avg, exp_avg_sq
         "What is remembered of a parameter"
-        if p not in self.state:
+        if not self.state.get(p):
             self.state[p] = dict(step=torch.zeros((), device=p.device),
                                  exp_avg=torch.zeros_like(p), exp_avg_sq=torch.zeros_like(p))
         return self.state[p]
