@@ -27,7 +27,8 @@ from speedrun_course.race.data import Corpus, corpus
 from speedrun_course.race.loop import Race, follow, gradients
 from speedrun_course.race.machine import hardware
 from speedrun_course.race.plan import flops, mfu
-from speedrun_course.race.results import commit, machine, save_result
+from speedrun_course.files import write_json
+from speedrun_course.race.results import commit, machine
 from speedrun_course.race.run import warm_up
 from speedrun_course.recipe import TARGET, override
 from speedrun_course.use.generate import Cache, Trained, generate
@@ -271,7 +272,7 @@ def record27(small):
     for seq in [256] if small else (49152, 65536):
         race = racing('rows=1', 'evals=1', f'seq={seq}', *([] if small else ['val_seq=65536']))
         r = race.r
-        x, y = (t.to(DEVICE) for t in race.loader(1))
+        x, y = (t.to(DEVICE) for t in race.loader(Now(rows=1)))
         for step in (0, r.steps//2, r.steps-1):
             now = r.schedule(r, step).to(DEVICE)
             ms, mib = measured(lambda: gradients(race.forward, x, y, now, race.hw, summed=True), 10)
@@ -306,7 +307,7 @@ def profile(small):
     torch._dynamo.reset()
     race = Race(r, shipped if small else Corpus('text', [text[:-131_073]], text[-131_073:]), seed=0)
     warm_up(race)
-    race.done = r.steps//2
+    race.go_on(r.steps//2, [], {})
     roof = roofline()
     found, least = spent(race, steps=5), floor(r, roof)
     took = sum(found.values())
@@ -364,7 +365,7 @@ def main():
         except Exception: # the next check shall run, and the cause be on file
             found = dict(passed=False, says='it ended with an error', error=traceback.format_exc())
             print(found['error'])
-        save_result(dict(check=name, commit=commit(), small=args.small, **machine(), **found), args.out/f'{name}.json')
+        write_json(args.out/f'{name}.json', dict(check=name, commit=commit(), small=args.small, **machine(), **found))
         print(found['says'], '' if found['passed'] else 'FAILED')
         failed += [name]*(not found['passed'])
     sys.exit(bool(failed))
