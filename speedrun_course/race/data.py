@@ -8,12 +8,12 @@ __all__ = ['MAGIC', 'VERSION', 'HEADER', 'PLAYS', 'SOURCE', 'SOURCE_SHA256', 'BO
            'hold_out', 'save_corpus', 'sha256', 'build_pocket', 'build_text']
 
 # %% ../../nbs/01_data.ipynb #imports
-import hashlib, math, re, subprocess, sys, tarfile, tempfile
+import hashlib, json, math, re, subprocess, sys, tarfile, tempfile
 from dataclasses import dataclass
 from pathlib import Path
 import numpy as np, speedrun_course
 from ..errors import BadInput
-from ..files import read_json, write_json, write_whole
+from ..files import read_json, write_whole
 
 # %% ../../nbs/01_data.ipynb #write-shard
 MAGIC, VERSION, HEADER = 20240520, 1, 256*4
@@ -167,7 +167,7 @@ def save_corpus(documents, # strings
                        'so that a tenth of them can be scored')
     write_shard(out/f'{name}_train_000001.bin', tokens[:cut])
     write_shard(out/f'{name}_val_000000.bin', tokens[cut:])
-    write_json(out/'vocab.json', chars)
+    write_whole(out/'vocab.json', json.dumps(chars).encode())
     return corpus(data=out)
 
 # %% ../../nbs/01_data.ipynb #build-pocket
