@@ -21,7 +21,7 @@ from ..race.results import (KINDS, RESULTS, load_results, need_clean_commit,
 from ..race.watch import Bar
 from ..recipe import Recipe, TRACKS, digest, override
 
-# %% ../../nbs/86_jobs.ipynb #collect
+# %% ../../nbs/86_jobs.ipynb #job
 @dataclass
 class Job:
     "One run of a recipe, and where its result goes"
@@ -40,6 +40,7 @@ class Job:
         found = load_results(self.r.name, self.kind, self.folder, **own)
         return found[0] if found else None
 
+# %% ../../nbs/86_jobs.ipynb #do
 def do(job:Job) -> dict: # the result
     "Run a job and keep its result; one that is already there is read, not repeated"
     if found := job.on_file(): return found
@@ -64,6 +65,7 @@ def do(job:Job) -> dict: # the result
     save_result(result, job.kind, r.name, job.folder)
     return job.on_file()
 
+# %% ../../nbs/86_jobs.ipynb #do-all
 def do_all(jobs, workers:int=1, # at once, each in a process
            say=lambda result: None # hears each result as it comes
           ) -> list[dict]:
