@@ -154,7 +154,7 @@ def spread_moments(optim, state:dict): # from `gather_moments`
 # %% ../../nbs/18_distributed.ipynb #sharded
 class Sharded:
     """AdamW and Muon, each process on its share, gradients sent early (records 23 and 24); by hand,
-    since PyTorch's sharding cuts tensors anywhere, and Muon needs whole matrices"""
+    since PyTorch's sharding cuts tensors by rows, and Muon needs whole matrices"""
     traits = Traits(muon=True, sharded=True)
     def __init__(self, model, r, each:int=2, # matrices for each process in a bucket
                  bucket=Bucket, # how parameters, gradients and messages are kept

@@ -42,7 +42,7 @@ def half_truncated(d:int, # width of a head
 
 # %% ../../nbs/10_rotary.ipynb #norm
 class RMS(torch.autograd.Function):
-    """x over its RMS along the last axis; by hand, since on a CPU PyTorch's own takes twice as long,
+    """x over its RMS along the last axis; by hand, since that takes fewer passes over memory,
     forward and backward"""
     @staticmethod
     def forward(ctx, x):
