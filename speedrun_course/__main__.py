@@ -6,9 +6,11 @@
 __all__ = ['VERBS', 'parser', 'main']
 
 # %% ../nbs/95_program.ipynb #imports
-import argparse, sys
+import sys
 from importlib import import_module
-from .errors import command
+from .errors import Parser, command, quiet_interrupt
+
+quiet_interrupt()
 
 # %% ../nbs/95_program.ipynb #verbs
 VERBS = {
@@ -35,9 +37,9 @@ VERBS = {
 } # verb -> its module, and what it does
 
 # %% ../nbs/95_program.ipynb #parser
-def parser(verb:str='') -> argparse.ArgumentParser: # the verb whose options are wanted
+def parser(verb:str='') -> Parser: # the verb whose options are wanted
     "The parser of the whole program; options are there for one verb, whose module is imported"
-    p = argparse.ArgumentParser('speedrun', description=
+    p = Parser('speedrun', description=
         'Learn how GPT-2-quality training became 37 times faster, by running every step yourself.')
     verbs = p.add_subparsers(metavar='VERB', required=True)
     for name, (module, about) in VERBS.items():
