@@ -10,7 +10,8 @@ import re, shutil, time
 from contextlib import suppress
 from pathlib import Path
 from ..errors import BadInput
-from ..files import append_text, locked, read_json, write_json, write_whole
+from ..files import (append_text, locked, make_folder, read_json, write_json,
+                                   write_whole)
 from .checkpoint import (facts_of, load_facts, same_run,
                                              save_checkpoint, states)
 from .log import log_facts, log_header, log_owner, trim_log, writable
@@ -44,7 +45,8 @@ def new_folder(name:str, at=None) -> Path: # at: seconds since 1970; now by defa
     for n in range(1, 1000):
         path = base if n == 1 else base.with_name(f'{base.name}-{n}')
         with writable(path), suppress(FileExistsError):
-            path.mkdir(parents=True)
+            make_folder(path.parent)
+            path.mkdir()
             return path
     raise BadInput(f'{base}: is taken; name another folder with --out')
 
@@ -63,7 +65,7 @@ class RunFolder:
         if not self.lead: return
         said = f'{self.path}: another run is writing here; wait for its end, or name another --out'
         with writable(self.path):
-            self.path.mkdir(parents=True, exist_ok=True)
+            make_folder(self.path)
             self.lock = locked(self.path/'.lock', said)
 
     def release(self):
