@@ -9,6 +9,7 @@ __all__ = ['TOLD', 'ALPHA', 'own_rules', 'public_rules', 'alone_wrong', 'togethe
 # %% ../../nbs/81_claims.ipynb #imports
 import math, re
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 import numpy as np
 from ..errors import BadInput
@@ -121,7 +122,8 @@ def log_files(paths) -> list:
     "Files, and the logs in folders"
     found = []
     for p in map(Path, paths):
-        some = p.is_dir() and (sorted(p.rglob('log.txt')) or sorted(p.glob('*.txt')))
+        below = (p.glob('*/'*depth + 'log.txt') for depth in range(4)) # not a whole disk
+        some = p.is_dir() and (sorted(chain.from_iterable(below)) or sorted(p.glob('*.txt')))
         if p.is_dir() and not some: raise BadInput(f'{p}: no log.txt here, nor other .txt files')
         found += some or [p]
     return found
