@@ -49,9 +49,9 @@ def kneser_ney(text, val, order:int, vocab:int, bos:int=0) -> np.ndarray: # (len
         gram, context = ids[n], before(ids[n-1])
         count = np.bincount(gram[learnt & (back >= n-1)], minlength=gram.max()+1)
         if n < order:                                      # kinds of tokens before it, if there are any
-            longer = np.flatnonzero(learnt & (back >= n))
-            once = longer[np.unique(ids[n+1][longer], return_index=True)[1]]
-            kinds = np.bincount(gram[once], minlength=len(count))
+            longer, once = np.flatnonzero(learnt & (back >= n)), np.full(ids[n+1].max()+1, -1)
+            once[ids[n+1][longer]] = longer                # one place of each n-gram one token longer
+            kinds = np.bincount(gram[once[once >= 0]], minlength=len(count))
             count = np.where(kinds, kinds, count)
         of = np.zeros_like(count); of[gram] = context      # the context of each n-gram
         off = discounts(count)[np.minimum(count, 3)]
