@@ -225,7 +225,7 @@ def tell_replay(a): # parsed options
     off = {}
     for name in names:
         off[name] = replay(name, a.steps)
-        print(f'{name}: the first losses agree with the result on file to {off[name]:.1e}', flush=True)
+        print(f'{name}: the first losses are within {off[name]:.1e} of the result on file', flush=True)
     wrong = [n for n in off if not off[n] <= AGREE]
     if wrong:
         raise BadInput(f"{', '.join(wrong)}: losses differ from those on file by more than {AGREE}; "
