@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['FINEWEB', 'SHARD_BYTES', 'GPT2_TOKENS', 'fineweb_names', 'is_whole', 'fineweb_commit', 'fetch_shards',
-           'fetch_and_say', 'fetch_apart', 'note_origin', 'download_fineweb', 'read_tokenizer', 'largest',
-           'note_tokens', 'filled', 'add_data', 'make', 'note']
+           'fetch_and_say', 'fetch_apart', 'note_origin', 'download_fineweb', 'tokenizer_kind', 'read_tokenizer',
+           'largest', 'note_tokens', 'filled', 'add_data', 'make', 'note']
 
 # %% ../../nbs/91_download.ipynb #imports
 import hashlib, re, shutil, signal
@@ -123,12 +123,16 @@ def download_fineweb(shards:int=9,         # training shards, 1 to 103
 # %% ../../nbs/91_download.ipynb #read-tokenizer
 GPT2_TOKENS = 50_257
 
+def tokenizer_kind(): # -> the library's class
+    "What reads tokenizers, or one line if it is not there"
+    try: from tokenizers import Tokenizer
+    except ImportError: raise BadInput('these tokens need a library: pip install tokenizers')
+    return Tokenizer
+
 def read_tokenizer(file) -> tuple: # bytes of the file, tokenizer, size of its vocabulary
     "What a `tokenizer.json` holds, or one line saying what is wrong with it"
-    try: from tokenizers import Tokenizer
-    except ImportError: raise BadInput("these tokens need a library: pip install tokenizers")
-    held = Path(file).read_bytes()
-    try: found = Tokenizer.from_buffer(held)
+    kind, held = tokenizer_kind(), Path(file).read_bytes()
+    try: found = kind.from_buffer(held)
     except (KeyboardInterrupt, SystemExit): raise
     except BaseException as e: # a panic of the library is no Exception
         raise BadInput(f'{file}: no tokenizer that the library can read ({type(e).__name__}); '
