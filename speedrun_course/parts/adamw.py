@@ -122,7 +122,8 @@ class AdamW:
 
     def state_dict(self) -> dict: # parameter and moment -> tensor; all processes must call it
         name = {p: n for n, p in self.model.named_parameters()}
-        found = {f'{name[p]}/{k}': t for p, held in self.opt.state.items() for k, t in held.items()}
+        mine = [p for g in self.opt.param_groups for p in g['params']]
+        found = {f'{name[p]}/{k}': t for p in mine for k, t in self.opt.moments(p).items()}
         sums = [t.clone() for t in self.pending.sums.values()]
         average(sums)                                      # each process has its own
         for (p, n), t in zip(self.pending.counts.items(), sums):

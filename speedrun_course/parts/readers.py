@@ -18,7 +18,7 @@ def rows_of(spans,    # (seq+1,) token ids each
     "Stack spans of tokens into inputs and their targets, both (rows, seq) int64"
     ids = torch.from_numpy(np.stack(spans).astype(np.int64))
     if (top := ids.max()) >= vocab:
-        file = getattr(spans[ids.max(1).values.argmax()], 'filename', None) # shards are mapped
+        file = getattr(spans[ids.max(1).values.argmax()], 'filename', None)   # of Tokens
         raise BadInput(f"{file or 'tokens'}: token id {top} is outside the vocabulary of {vocab}; "
                        'another tokenizer made this; name other shards with --data')
     whole = torch.contiguous_format                        # one stretch of memory, as GPUs fetch it
