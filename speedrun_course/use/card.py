@@ -81,7 +81,7 @@ def read_result(file) -> dict:
     if told.get('final', 0) is None:
         raise BadInput(f'{file}: not validated at its end; train again, with evals above 0')
     for name, kind in QUOTED.items():
-        if not isinstance(told.get(name), kind) or not is_sound(told[name]):
+        if name not in told or not isinstance(told[name], kind) or not is_sound(told[name]):
             raise BadInput(f'{file}: {name} is missing, or not what training writes there; '
                            'get the file again, or train again')
     if not told['losses'] or not told['val'] or not all(re.fullmatch('[0-9]{1,9}', k) for k in told['val']):
