@@ -246,7 +246,7 @@ def parsed(text:str) -> tuple: # name, key ('' if there is none), value
     "The three parts of 'name=value' or 'name.key=value'"
     left, equals, value = text.partition('=')
     if not equals: raise BadInput(f'--set {text}: write name=value')
-    name, _, key = left.strip().partition('.')
+    name, _, key = left.partition('.')
     if name not in NUMBERS:
         raise BadInput(f'--set {text}: no number is called {name!r}{nearest(name, NUMBERS)}')
     return name, key, value

@@ -4,20 +4,24 @@
 
 # %% auto #0
 __all__ = ['tell', 'list_records', 'add_train', 'add_machine', 'add_list', 'add_plan', 'parser', 'chosen_recipe', 'choose_data',
-           'first', 'newest', 'finished', 'continued', 'tell_all', 'before_sharing', 'folder_for', 'train', 'main',
+           'first', 'newest', 'ended', 'continued', 'tell_all', 'before_sharing', 'one_run', 'train', 'main',
            'reported']
 
+# %% ../nbs/53_train.ipynb #quiet
+from .errors import quiet_interrupt
+if __name__ == '__main__': quiet_interrupt()               # Ctrl-C while the libraries below are imported
+
 # %% ../nbs/53_train.ipynb #imports
-import argparse, os, sys, time
-from dataclasses import replace
+import argparse, gc, os, sys
 from pathlib import Path
 import numpy as np, torch, torch.distributed as dist
+from dataclasses import replace
 from .catalog import RECORD_RUN, default, record, records
 from .errors import BadInput, command
-from .files import read_json
 from .lab.statistics import meets
-from .race.checkpoint import latest, load_tensors, recipe_of
+from .race.checkpoint import facts_for, latest, load_tensors, recipe_in, same_run
 from .race.data import VAL_TOKENS, corpus
+from .race.folder import finished, tidy
 from .race.machine import team
 from .race.plan import plan
 from .race.results import seeds, summary
@@ -41,6 +45,9 @@ def tell(race, result, out, target=None):
               f'after {race.done} steps, {time}')
     if result['mfu']:
         print(f"{result['mfu']:.0%} of the GPU's bf16 peak, {result['peak_mib']:,} MiB")
+    if race.corpus.name == 'fineweb' and not race.corpus.origin:
+        print('where these shards come from is not recorded, so nothing is claimed of the target; '
+              'speedrun data fineweb records it')
     print(f'log.txt, result.json and model.safetensors are in {out}/; to let it write more:\n'
           f'speedrun generate {out}')
     if race.corpus.chars:
@@ -138,6 +145,9 @@ def chosen_recipe(a): # parsed options -> filled-in recipe, or one line saying w
             raise BadInput(f"--{name.replace('_', '-')} {n}: must be at least 1")
     if a.seed is not None and a.seed < 0: raise BadInput(f'--seed {a.seed}: must be 0 or more')
     if a.resume == 'auto' and not a.out: raise BadInput('--resume auto: name the folder with --out')
+    for name in ('out', 'data', 'resume', 'tracker', 'push_to_hub'):
+        if getattr(a, name) == '':
+            raise BadInput(f"--{name.replace('_', '-')} '': is empty; name one, or leave it out")
     track = a.track or 'pocket'
     r = record(a.record or RECORD_RUN).on(track) if a.record or track != 'pocket' else default()
     return override(r, *([f'steps={a.steps}'] if a.steps is not None else []), *a.set)
@@ -146,8 +156,8 @@ def choose_data(a, r): # -> recipe, corpus, target
     "What it is trained on, and the loss to reach if there is one"
     data = corpus(r.track, a.data)
     if data.vocab and a.data: r = replace(r, vocab=data.vocab)
-    own = a.data and r.track == 'pocket' or len(data.val)-1 < VAL_TOKENS[r.track]
-    return r, data, None if own else TARGET[r.track]       # another text has no target
+    whole = data.origin and len(data.val)-1 == VAL_TOKENS[r.track]
+    return r, data, TARGET[r.track] if whole else None     # another text has no target
 
 # %% ../nbs/53_train.ipynb #folder
 def first(look): # -> what look() gave there
@@ -159,25 +169,28 @@ def first(look): # -> what look() gave there
 
 def newest(folder): # -> path or None
     "The newest state of a folder that can be read"
-    state = latest(folder)
+    state = latest(folder) if folder else None
     return state[0] if state else None
 
-def finished(out): # -> its final loss, or None
-    "Has the run in a folder come to its end before?"
-    file = out/'result.json'
-    if not file.exists(): return None
-    final = read_json(file)['final']
-    if final is not None: print(f'{out}: has finished with {final:.4f}')
-    return final
+def ended(out, own:dict) -> dict: # own: facts of the run that is asked for; {} if it has not
+    "Has exactly this run come to its end in a folder? Then its result"
+    result = finished(out) if out else {}
+    if not result: return {}
+    if other := same_run(own, result):
+        raise BadInput(f'{out}: another run has finished here ({other}); name another folder with --out')
+    tidy(out)                                              # a kill may have left its states
+    final = result.get('final')
+    print(f'{out}: has finished' + (f' with {final:.4f}' if final is not None else ''))
+    return result
 
 # %% ../nbs/53_train.ipynb #continued
-def continued(a): # parsed options -> recipe, tensors and facts
+def continued(a): # parsed options -> recipe, and the state's path
     "What a state says is to be trained; options must not say otherwise"
     path = Path(a.resume)
     state = newest(path) if path.is_dir() else path
     if state is None:
         raise BadInput(f'{path}: no state-….safetensors to go on from')
-    tensors, facts = load_tensors(state)
+    r, facts, _ = recipe_in(state)
     if 'place' not in facts: raise BadInput(f'{state}: weights alone; only a state can go on')
     for name, own in dict(record=a.record, track=a.track, seed=a.seed).items():
         if own is not None and own != facts[name]:
@@ -185,7 +198,7 @@ def continued(a): # parsed options -> recipe, tensors and facts
     for option in ('set', 'steps', 'seeds', 'out'):
         if getattr(a, option): raise BadInput(f'--{option} cannot change a run that goes on')
     a.seed, a.out = facts['seed'], state.parent
-    return recipe_of(facts), (tensors, facts)
+    return r, state
 
 # %% ../nbs/53_train.ipynb #tell-all
 def tell_all(finals, target, track):
@@ -210,37 +223,35 @@ def before_sharing(a, r): # parsed options, recipe
         check_repo(a.push_to_hub)
 
 # %% ../nbs/53_train.ipynb #main
-def folder_for(a, r, seed:int) -> Path:
-    "Where a run of this seed leaves its files"
-    if a.out and a.seeds: return Path(a.out)/f's{seed}'
-    return Path(a.out or f"runs/{r.name}-{r.track}-s{seed}-{time.strftime('%Y%m%d-%H%M%S')}")
+def one_run(a, r, data, target, seed:int, state=None) -> tuple: # state: to go on from; final loss, folder
+    "One run of a recipe with one seed"
+    out = Path(a.out)/f's{seed}' if a.out and a.seeds else a.out and Path(a.out)
+    if a.resume == 'auto':
+        done = first(lambda: ended(out, facts_for(r, data, seed)))
+        if done: return done.get('final'), out
+        state = first(lambda: newest(out))
+    race, folder = start(r, data, seed, out, (state, *load_tensors(state)) if state else None,
+                         a.checkpoint_every, a.micro_tokens, a.stop, a.device, a.resume == 'auto')
+    with trackers.tracking(a.tracker, race, folder.path) as track:
+        result = run_race(race, folder, track)
+    if not race.hw.rank: tell(race, result, folder.path, target)
+    return result['final'], folder.path
 
 def train(a): # parsed options
     "Train a record of the speedrun"
     if a.list: return print(list_records())
-    known = a.resume and a.resume != 'auto'
-    r, found = continued(a) if known else (chosen_recipe(a), None)
+    chosen = chosen_recipe(a)
+    r, state = continued(a) if a.resume and a.resume != 'auto' else (chosen, None)
     if a.plan: return print(plan(r))
     before_sharing(a, r)
     r, data, target = choose_data(a, r)
     finals = []
     with team():
         for seed in a.seeds or [a.seed or 0]:
-            out = folder_for(a, r, seed)
-            if a.resume == 'auto':
-                final = first(lambda: finished(out))
-                if final is not None:
-                    finals.append(final)
-                    continue
-                state = first(lambda: newest(out))
-                found = load_tensors(state) if state else None
-            race = start(r, data, seed, out, found, a.checkpoint_every, a.micro_tokens, a.stop,
-                         a.device)
-            found = None                                   # gigabytes
-            with trackers.tracking(a.tracker, race, out) as track:
-                result = run_race(race, out, track)
-            finals.append(result['final'])
-            if not race.hw.rank: tell(race, result, out, target)
+            final, out = one_run(a, r, data, target, seed, state)
+            finals.append(final)
+            gc.collect()                                   # two races at once may fill a GPU
+            if torch.cuda.is_available(): torch.cuda.empty_cache()
     if os.environ.get('RANK', '0') != '0': return
     tell_all(finals, target, r.track)
     if a.push_to_hub: print('shared:', hub.push(out, a.push_to_hub))

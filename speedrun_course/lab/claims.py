@@ -9,12 +9,13 @@ __all__ = ['TOLD', 'ALPHA', 'own_rules', 'public_rules', 'alone_wrong', 'togethe
 # %% ../../nbs/81_claims.ipynb #imports
 import math, re
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 import numpy as np
 from ..errors import BadInput
 from .statistics import meets
 from ..race.data import VAL_TOKENS, corpus
-from ..race.log import Log, mark, read_log
+from ..race.log import Log, read_log
 from ..recipe import TARGET
 
 # %% ../../nbs/81_claims.ipynb #rules
@@ -25,13 +26,13 @@ def own_rules(facts:dict) -> tuple: # reasons against a run, what its log does n
     against, val, stream = [], facts.get('validation', ''), facts.get('stream', '')
     pocket = corpus() if facts.get('track') == 'pocket' else None
     count = re.match(r'(\d{1,15}) tokens', val)
-    if pocket and val and val != mark(pocket.val[1:]):
-        against.append(f"scores {val}, not the pocket's {mark(pocket.val[1:])}")
+    if pocket and val and val != pocket.facts['val']:
+        against.append(f"scores {val}, not the pocket's {pocket.facts['val']}")
     elif count and int(count[1]) != VAL_TOKENS.get(facts.get('track'), int(count[1])):
         against.append(f"scores {int(count[1]):,} validation tokens, not all")
     if stream.startswith('RandomWindows'): against.append('reads its tokens in a random order')
-    if pocket and stream and mark(pocket.train[0]) not in stream:
-        against.append(f"trains on {stream}, not on the pocket's {mark(pocket.train[0])}")
+    if pocket and stream and pocket.facts['train'] not in stream:
+        against.append(f"trains on {stream}, not on the pocket's {pocket.facts['train']}")
     if pocket and re.fullmatch('[0-9]', facts.get('seed', '')):
         against.append(f"has seed {facts['seed']}, which is for tuning")
     far = ["whether its shards are FineWeb's"] if facts.get('track') == 'fineweb' else []
@@ -121,7 +122,8 @@ def log_files(paths) -> list:
     "Files, and the logs in folders"
     found = []
     for p in map(Path, paths):
-        some = p.is_dir() and (sorted(p.rglob('log.txt')) or sorted(p.glob('*.txt')))
+        below = (p.glob('*/'*depth + 'log.txt') for depth in range(4)) # not a whole disk
+        some = p.is_dir() and (sorted(chain.from_iterable(below)) or sorted(p.glob('*.txt')))
         if p.is_dir() and not some: raise BadInput(f'{p}: no log.txt here, nor other .txt files')
         found += some or [p]
     return found

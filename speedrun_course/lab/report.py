@@ -81,7 +81,7 @@ def arm(text:str, # fp8: a record; fp8,rates.matrix=.2: with numbers; mine:idea:
     if ':' in name:
         sys.path.insert(0, '')                             # the folder where one stands
         try: r = pkgutil.resolve_name(name)
-        except Exception as e:                             # whatever a user's file does
+        except (Exception, SystemExit) as e:               # whatever a user's file does
             raise BadInput(f'{name}: {type(e).__name__}: {e}')
         if not isinstance(r, Recipe):
             raise BadInput(f'{name} is no recipe but a {type(r).__name__}')
@@ -91,7 +91,9 @@ def arm(text:str, # fp8: a record; fp8,rates.matrix=.2: with numbers; mine:idea:
 # %% ../../nbs/82_report.ipynb #safe
 def folder_name(name:str) -> str:
     "A name that is a folder's, here and on other systems"
-    return re.sub(r'[^\w.,=+-]+', '-', name).strip('.-') or 'trial'
+    name = re.sub(r'[^\w.,=+-]+', '-', name)[:100].strip('.-') or 'trial'
+    device = re.match(r'(?i)(con|prn|aux|nul|com\d|lpt\d)(\.|$)', name) # to Windows
+    return f'trial-{name}' if device else name
 
 # %% ../../nbs/82_report.ipynb #chosen
 def arms_of(a) -> dict: # label -> recipe, filled in
@@ -100,7 +102,7 @@ def arms_of(a) -> dict: # label -> recipe, filled in
     if len(arms) < 2:
         raise BadInput('trial: at least two different arms; others are compared with the first')
     if len(a.seeds) < 2: raise BadInput('trial: at least two seeds are needed for a test')
-    if a.workers < 1: raise BadInput(f'--workers {a.workers}: at least 1')
+    if not 1 <= a.workers <= 1000: raise BadInput(f'--workers {a.workers}: at least 1, at most 1000')
     for text in arms:
         if ',steps=' in text:
             raise BadInput(f'{text}: an arm gets the steps that its budget pays for; '

@@ -161,7 +161,7 @@ class Corpus:
     def facts(self) -> dict: # ready for JSON
         "Which text this is, for those who only have the model"
         return dict(origin=self.origin, tokens=self.tokens, train=mark(self.train),
-                    val=mark([self.val]))
+                    val=mark([self.val[1:]]))               # the targets
 
 # %% ../../nbs/01_data.ipynb #origin
 def characters(file) -> str:

@@ -129,7 +129,9 @@ class Race(Progress):
         self.model = GPT(r, seed, self.hw.attend, self.hw.fp8, corpus.pieces).to(self.hw.device)
         self.forward = self.model if not self.hw.compile else torch.compile(
             self.model, dynamic=False, fullgraph=True)
-        self.optim, reader = r.optim(self.model, r), r.data(r, corpus, seed)
+        # a GPU without bf16 must not multiply in it
+        low = r if self.hw.autocast else replace(r, precision='fp32')
+        self.optim, reader = r.optim(self.model, low), r.data(r, corpus, seed)
         self.loader = Ahead(reader) if self.hw.ahead > 1 else reader
         self.events = {round(share*r.steps): event for share, event in r.events}
         self.summed = traits_of(r.loss).summed
