@@ -8,7 +8,7 @@ __all__ = ['ORIGINS', 'TEXTS', 'FILES', 'QUOTED', 'HOME', 'data_of', 'FinishedRu
            'metadata', 'what_was_changed', 'how_to_use', 'check_name', 'card_of', 'card']
 
 # %% ../../nbs/96_card.ipynb #imports
-import json, math, re
+import json, re
 from dataclasses import dataclass
 from pathlib import Path
 import numpy as np
@@ -33,7 +33,9 @@ def data_of(path, facts:dict) -> dict: # origin, tokens, train, val
         raise doubted(path, 'its text')
     if not all(re.fullmatch('[0-9]{1,15} tokens [0-9a-f]{12}', told[k]) for k in ('train', 'val')):
         raise doubted(path, "its text's fingerprints")
-    if (told['tokens'] == 'characters') != bool(facts['chars']): raise doubted(path, 'its tokens')
+    known = re.fullmatch('|characters|gpt2|tokenizer [0-9a-f]{12}', told['tokens'])
+    if not known or (told['tokens'] == 'characters') != bool(facts['chars']):
+        raise doubted(path, 'its tokens')
     return told
 
 @dataclass
@@ -73,7 +75,7 @@ def is_sound(value) -> bool:
     if isinstance(value, (list, dict)):
         return all(is_sound(x) and isinstance(x, (int, float)) for x in
                    (value.values() if isinstance(value, dict) else value))
-    return value is None or not isinstance(value, bool) and 0 <= value < math.inf
+    return value is None or not isinstance(value, bool) and 0 <= value < 2**63
 
 def read_result(file) -> dict:
     "A run's result, if it holds all that a card quotes"
@@ -84,7 +86,8 @@ def read_result(file) -> dict:
         if name not in told or not isinstance(told[name], kind) or not is_sound(told[name]):
             raise BadInput(f'{file}: {name} is missing, or not what training writes there; '
                            'get the file again, or train again')
-    if not told['losses'] or not told['val'] or not all(re.fullmatch('[0-9]{1,9}', k) for k in told['val']):
+    steps = all(re.fullmatch('[0-9]{1,9}', k) for k in told['val'])
+    if not (told['losses'] and told['val'] and steps):
         raise BadInput(f'{file}: without its losses; get the file again, or train again')
     return told
 
@@ -180,7 +183,8 @@ def what_it_took(run:FinishedRun) -> str:
     device = dict(cuda=x['gpu'], mps=f"{x['processor']} (MPS)").get(x['device'], x['processor'])
     threads = f"{x['threads']} thread" + 's'*(x['threads'] > 1)
     return markdown_table([
-        ('validation loss', f"{x['final']:.4f} nats per {run.unit}, over {run.scored:,} {run.unit}s"),
+        ('validation loss',
+         f"{x['final']:.4f} nats per {run.unit}, over {run.scored:,} {run.unit}s"),
         ('time of training', f"{x['wall']:,.1f} s; {x['cpu']:,.1f} CPU-seconds"),
         ('hardware', f"{x['world']} × {device}, {threads}"),
         ('memory', f"{x['peak_mib']:,} MiB"), ('precision', x['precision']),
@@ -224,7 +228,7 @@ speedrun evaluate {repo}
 ```python
 from speedrun_course.race.checkpoint import load_checkpoint
 from speedrun_course.use.hub import locate
-model, recipe, facts = load_checkpoint(locate('{repo}')) # facts['chars'], facts['data']: its tokens and text
+model, recipe, facts = load_checkpoint(locate('{repo}'))
 ```'''
 
 # %% ../../nbs/96_card.ipynb #card-of

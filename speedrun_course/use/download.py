@@ -178,7 +178,8 @@ def add_data(p):
     "The options of `data`"
     kinds = p.add_subparsers(metavar='KIND', required=True)
     a = kinds.add_parser('fineweb', help='download shards of FineWeb')
-    a.set_defaults(do=lambda a: make(a, lambda out: download_fineweb(a.shards, out, fetch=fetch_apart)))
+    a.set_defaults(do=lambda a: make(a, lambda out: download_fineweb(a.shards, out,
+                                                                    fetch=fetch_apart)))
     a.add_argument('--shards', type=int, default=9, metavar='N', help='training shards, 1 to 103, '
                    '0.2 GB each, and one for validation (default %(default)s, together 2 GB)')
     a.add_argument('--out', default='data/fineweb10B', metavar='DIR', help='(default %(default)s)')

@@ -72,7 +72,8 @@ def laid_out(item:Item, text, seq:int) -> list: # of (ids, how many of them are 
     for ending in item.endings:
         own = text.encode(ending)[1:]
         if not 0 < len(own) < seq:
-            raise BadInput(f'{ending[:30]!r}…: {len(own)} tokens; between one and {seq-1} fit a row')
+            raise BadInput(f'{ending[:30]!r}…: {len(own)} tokens; '
+                           f'between one and {seq-1} fit a row')
         rows.append(([bos, *context][-(seq-len(own)):] + own, len(own)))
     return rows
 
@@ -142,7 +143,9 @@ def read_items(file) -> list: # of Item
             if file.suffix == '.parquet':
                 from pyarrow import parquet
                 rows = parquet.read_table(f, columns=['ctx', 'endings', 'label']).to_pylist()
-            else: rows = [json.loads(x) for x in f.read().decode('utf-8-sig').split('\n') if x.strip()]
+            else:
+                lines = f.read().decode('utf-8-sig').split('\n') # some begin with a mark
+                rows = [json.loads(x) for x in lines if x.strip()]
     except ImportError: raise BadInput(f'{file}: Parquet needs a library: pip install pyarrow')
     except FileNotFoundError: raise BadInput(f'{file}: no such file')
     except IsADirectoryError: raise BadInput(f'{file}: a folder; name a file of questions')
@@ -211,7 +214,8 @@ def report_loss(t, data, name:str=None) -> str: # two or three lines
     loss, n = val_loss(t, data), len(data.val)-1
     lines = [f'validation loss {loss:.4f} nats per token, on {n:,} tokens of {name or data.name}']
     if data.facts['val'] != t.facts['data']['val']:
-        lines.append("this is another text than the one that the checkpoint's own run was scored on")
+        lines.append("this is another text than the one that the checkpoint's own run "
+                     'was scored on')
     try: size = text_bytes(t.text(), data.val[1:])
     except BadInput as e: lines.append(f'bits per byte not measured: {e}')
     else: lines.append(f'{bits_per_byte(loss, n, size):.4f} bits per byte, on {size:,} bytes')

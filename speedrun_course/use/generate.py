@@ -99,8 +99,9 @@ class Characters:
     def encode(self, text:str) -> list:
         "BOS and the text's ids"
         if strange := sorted(set(text) - set(self.chars)):
-            raise BadInput(f'{text[:20]!r}: the model knows no {strange[0]!r}; its {len(self.chars)} '
-                           f"characters are {self.chars[:99]!r}{'…'*(len(self.chars) > 99)}")
+            more = '…'*(len(self.chars) > 99)
+            raise BadInput(f'{text[:20]!r}: the model knows no {strange[0]!r}; '
+                           f'its {len(self.chars)} characters are {self.chars[:99]!r}{more}')
         return encode([text], self.chars).tolist()
     def decode(self, ids) -> str: return decode(ids, self.chars)
     def stream(self): # -> f(id) -> text
@@ -130,8 +131,9 @@ class Words:
         self.bos = bos
     def encode(self, text:str) -> list:
         "BOS and the text's ids"
-        if not text.isascii() and any('\ud800' <= c <= '\udfff' for c in text):
-            raise BadInput(f'{text[:20]!r}: not all of it is text; write it anew, in UTF-8')
+        try: text.encode()
+        except UnicodeEncodeError: raise BadInput(
+            f'{text[:20]!r}: not all of it is text; write it anew, in UTF-8')
         return [self.bos, *self.bpe.encode(text, add_special_tokens=False).ids]
     def decode(self, ids) -> str: return self.bpe.decode(list(map(int, ids)))
     def stream(self): # -> f(id) -> text, '' while a character is not complete
