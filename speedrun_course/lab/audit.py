@@ -131,8 +131,6 @@ def audit(folder=None) -> list[str]: # complaints
         if x['chosen'] >= .01:
             bad.append(f"{n}: p {x['chosen']} that it meets the target, on the seeds that chose its "
                        'steps; more steps are needed')
-        if not x['fresh']:
-            bad.append(f'{n}: not confirmed yet; run: speedrun measure {n} --kind confirm')
         if seen := sorted(chose(n, folder) & set(CONFIRM)):
             bad.append(f'{n}: seed {seen[0]} has chosen, so it cannot confirm')
     if (x := summed.get('default')) and x['reached'] < .95*x['seeds']:
@@ -148,8 +146,10 @@ def chose(name:str, folder=None) -> set: # of seeds
             for x in load_results(name, kind, folder)}
 
 def unconfirmed(facts:dict) -> list[str]: # a line for each record that fresh seeds do not confirm
-    "Rungs whose fresh seeds do not meet the target with p < .01"
-    return [f"{n}: not confirmed at p < .01: {x['mean']:.4f} ± {x['sd']:.4f} and p {x['p']} on fresh "
+    "Rungs whose fresh seeds do not meet the target with p < .01, or have not run yet"
+    coming = [f'{n}: not confirmed yet; run: speedrun measure {n} --kind confirm'
+              for n, x in facts.items() if mark(x) == '?']
+    return coming + [f"{n}: not confirmed at p < .01: {x['mean']:.4f} ± {x['sd']:.4f} and p {x['p']} on fresh "
             f"seeds, p {x['chosen']} on those that chose its {x['steps']} steps"
             for n, x in facts.items() if mark(x) == '*']
 
@@ -237,7 +237,7 @@ def add_audit(p):
 
 def tell_audit(a): # parsed options
     "Say whether the results belong to the recipes as they stand"
-    if bad := audit(): raise BadInput('\n'.join(bad))
+    if bad := audit(): raise BadInput(*bad)
     print(f'{len(load_results())} official results and {len(load_results(kind="confirm"))} that confirm '
           'agree with their recipes')
     for line in (*unconfirmed(summary()), *other_numbers()): print(line)
