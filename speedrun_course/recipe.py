@@ -160,12 +160,13 @@ def nearest(word, known) -> str:
 SIZE = 1, 10_000_000                                       # least and most
 MAYBE = 0, 10_000_000
 SHARE = 0, 1.
-RANGES = dict(vocab=(1, 2**24), tokens=(0, 2**24), layers=(1, 10_000), heads=SIZE, width=SIZE,
+RANGES = dict(vocab=(1, 2**24), tokens=(0, 2**24), layers=(1, 1000), heads=SIZE, width=SIZE,
               seq=SIZE, val_seq=MAYBE, bos=(0, 2**24), tile=MAYBE, window=MAYBE,
               window_start=MAYBE, ngrams=(0, 1000), ngram_rows=(0, 2**28), ngram_width=MAYBE,
-              rows=SIZE, steps=SIZE, extension=MAYBE, warmup=SHARE, cooldown=SHARE, floor=SHARE,
-              rates=(0, 1e30), momentum=SHARE, momentum_start=SHARE, momentum_warmup=SHARE,
-              betas=SHARE, eps=(1e-30, 1.), decay=(0, 1e6), clip=(0, 1e30), evals=(0, 1_000_000))
+              rows=SIZE, steps=(1, 1_000_000), extension=(0, 1_000_000), warmup=SHARE,
+              cooldown=SHARE, floor=SHARE, rates=(0, 1e30), momentum=SHARE, momentum_start=SHARE,
+              momentum_warmup=SHARE, betas=SHARE, eps=(1e-30, 1.), decay=(0, 1e6), clip=(0, 1e30),
+              evals=(0, 1_000_000))
 WORDS = dict(pocket=78, fineweb=50257)                     # token ids in the tracks' texts
 
 def each(name:str, value) -> list: # of (name, number)

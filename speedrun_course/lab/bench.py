@@ -53,11 +53,11 @@ def timed_program(name:str, seed:int, *assignments) -> dict: # the result, with 
         return read_json(f'{tmp}/run/result.json') | dict(process=round(whole, 2))
 
 def ratios(runs, slow:str, fast:str, what='wall') -> np.ndarray: # one a round
-    "How many times faster one record was than another in each round of a bench"
-    def of(name): # in the order of the rounds
-        return np.array([x[what] for x in sorted(runs, key=lambda x: x['round'])
-                         if x['record'] == name])
-    return of(slow)/of(fast)
+    "How many times faster one record was than another in each round that both were in"
+    a, b = ({x['round']: x[what] for x in runs if x['record'] == name} for name in (slow, fast))
+    if not (both := sorted(a.keys() & b.keys())):
+        raise BadInput(f'{slow} against {fast}: no round of both; run: speedrun bench {slow} {fast}')
+    return np.array([a[i]/b[i] for i in both])
 
 def beats(fast:str, slow:str, folder=None) -> bool:
     "Has a record been raced against another, interleaved, and taken fewer CPU-seconds?"

@@ -198,6 +198,9 @@ def shards(r) -> tuple: # of training shards, tokens trained on, tokens read
     "How many shards a run reads, in whole batches, with what its loader skips"
     sizes = [rows*seq for rows, seq in batches(r)]
     trained, batch = sum(sizes), max(sizes)
+    if batch > SHARD:
+        raise BadInput(f'a batch of {batch:,} tokens fits in no training shard of {SHARD:,}; ask '
+                       'for fewer rows or a shorter seq')
     read = round(trained*(1 + traits_of(r.data).skips))
     return -(-read//(SHARD//batch*batch)), trained, read
 
