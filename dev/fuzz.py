@@ -12,7 +12,9 @@ import json
 import os
 import random
 import re
+import resource
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -21,7 +23,9 @@ import traceback
 from pathlib import Path
 
 root = Path(__file__).resolve().parent.parent
-LIMIT, MEMORY, DISK = 10, 6*2**30, 2**28   # seconds, bytes in memory, bytes in a file that a line may take
+LIMIT, MEMORY, DISK = 10, 6*2**30, 2**28   # seconds of a processor, bytes in memory, bytes in a file that a line may take
+SLOW = 4                                   # times as many seconds on the wall, for a line that waits or a machine that is busy
+RARE = ('race', 'bench', 'tune', 'count', 'replay', 'measure', 'doctor')   # verbs that mostly work until their time is over
 
 # Words that somebody's finger, script or malice may type.
 ODD = ['', ' ', '-', '--', '-1', '0', '-0', '1', '²', '٣', '1'+'0'*30, '9'*5000, '1e400', 'nan', 'inf', '-inf', '0x10', '1_000', '1.5', '5-1', '0-', '-5', '1-2-3', f"0-1{'0'*30}",
@@ -32,9 +36,11 @@ FILES = {'empty': b'', 'zeros': bytes(5000), 'short': b'x', 'poem.txt': b'In the
          'deep': b'['*100_000 + b'\n', 'nan': b'{"seed": NaN, "record": "nanogpt", "digest": "\\ud800"}\n', 'digits': b'9'*5000 + b'\n', 'newlines': b'\n'*10**6, 'huge-header': b'\xff'*7 + b'\x7f' + b'{}',
          'steer': b'\x1b]0;mine\x07 \x1b[2J\n'*9, '\x1b]0;mine\x07.txt': b'x', 'two\nlines.txt': b'x', '\udcff.txt': b'x', 'x'*200: b'x', ' ': b'x', '-': b'x'}
 BROKEN = ['results/official/nanogpt.jsonl', 'results/official/muon.jsonl', 'results/default/sprint.jsonl', 'results/bench/nanogpt-muon.jsonl', 'results/reports/trial/trial.json', 'results/reports/trial/muon.jsonl',
-          'runs/race/race/muon.jsonl', 'run/result.json', 'run/log.txt', 'run/model.safetensors', 'run/state-000002.safetensors', 'shards/pocket_train_000001.bin', 'shards/pocket_val_000000.bin', 'shards/vocab.json',
+          'runs/race/race/muon.jsonl', 'run/result.json', 'run/log.txt', 'run/model.safetensors', 'half/state-000002.safetensors', 'half/log.txt', 'shards/pocket_train_000001.bin', 'shards/pocket_val_000000.bin', 'shards/vocab.json',
           'answers.jsonl', 'mine.py']   # files that the program looks for by name
-PLACES = ['run', 'shards', 'run/log.txt', 'run/result.json', 'run/model.safetensors', 'run/state-000002.safetensors', 'trial', 'mine:idea', 'pipe', 'loop', 'locked', 'no/such/file', 'new', 'runs', 'results', 'results/official/nanogpt.jsonl']
+PLACES = ['run', 'half', 'shards', 'run/log.txt', 'run/result.json', 'trial', 'mine:idea', 'pipe', 'loop', 'locked', 'no/such/file', 'new', 'runs', 'results', 'results/official/nanogpt.jsonl']
+LIKELY = dict(CHECKPOINT=['run', 'half', 'run/model.safetensors', 'half/state-000002.safetensors'], PATH=['half', 'half/state-000002.safetensors', 'auto'], NAME=['trial'], RUN=['run', 'half'],
+              LOG=['run', 'run/log.txt', 'half/log.txt'], DIR=['shards', 'new', 'half'], FILE=['poem.txt', 'answers.jsonl', 'latin.txt', 'drawn.svg'])   # what a good user would name
 RECORDS = ['nanogpt', 'baseline', 'muon', 'sprint', 'flex', 'record27', 'fp8', 'diff', 'nanogtp']
 # Frames of honest work: a line that is here when its time is over has only been too long.
 WORK = re.compile(r'race/loop\.py|lab/jobs\.py.*do_all|lab/bench\.py.*timed_program|use/generate\.py|use/evaluate\.py|lab/profile\.py|race/plan\.py|lab/tuning\.py|lab/trial\.py.*lap')
@@ -47,7 +53,7 @@ def furnish(folder, good, dice):
     os.mkfifo(folder/'pipe')
     (folder/'loop').symlink_to('loop')
     (folder/'locked').mkdir(mode=0)
-    for name in dice.sample(BROKEN, dice.randrange(3)):
+    for name in dice.sample(BROKEN, dice.randrange(6)):
         path = folder/name
         path.parent.mkdir(parents=True, exist_ok=True)
         held = path.read_bytes() if path.is_file() else b''
@@ -72,6 +78,7 @@ def word_for(action, dice):
     if kind == 'NAME=LOW:HIGH': return dice.choice(NUMBERS) + dice.choice(['=1:2', '=.1:.5', '=2:1', '=nan:1', '=1e400:2', '=', '=0:0', '=1:' + '9'*400])
     if kind == 'A-B': return dice.choice(['0', '7', '100-101', '300-301', '5-4', f"0-{'9'*20}"])
     if action.type in (int, float) or kind == 'N': return dice.choice(['1', '2', '3', '10', '100', '0.5'])
+    if kind in LIKELY and dice.random() < .7: return dice.choice(LIKELY[kind])
     return dice.choice([*PLACES, *FILES, 'poem.txt'])
 
 
@@ -99,14 +106,13 @@ def line_for(verb, dice):
 
 def obey(words, folder):
     "What a child does: call the program in its folder, with little memory, and leave a status."
-    import resource
     from speedrun_course.__main__ import main
     os.setsid()
     os.chdir(folder)
     for fd, name in enumerate(['/dev/null', folder/'.out', folder/'.err']): os.dup2(os.open(name, os.O_RDWR | os.O_CREAT), fd)
     sys.stdout, sys.stderr = open(1, 'w', closefd=False), open(2, 'w', closefd=False, errors='backslashreplace')
     trace = open(folder/'.trace', 'w')
-    faulthandler.dump_traceback_later(LIMIT - .5, file=trace)
+    faulthandler.register(signal.SIGUSR1, file=trace, all_threads=False)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_FSIZE, (DISK, DISK))
     status = 1
@@ -117,18 +123,28 @@ def obey(words, folder):
     os._exit(status)
 
 
-def judged(words, good, dice):
+def spent(child):
+    "Seconds of a processor that a process has taken."
+    try: fields = Path(f'/proc/{child}/stat').read_text().rpartition(')')[2].split()
+    except OSError: return 0
+    return (int(fields[11]) + int(fields[12]))/os.sysconf('SC_CLK_TCK')
+
+
+def judged(words, good, dice, limit=LIMIT):
     "Run a line; how it ended: well, ran (still at work), or what was wrong."
     with tempfile.TemporaryDirectory() as tmp:
         folder = Path(tmp)
         furnish(folder, good, dice)
         child, start, status = os.fork(), time.monotonic(), None
         if not child: obey(words, folder)
-        while status is None and time.monotonic() < start + LIMIT:
+        while status is None and spent(child) < limit and time.monotonic() < start + SLOW*limit:
             done, code = os.waitpid(child, os.WNOHANG)
             if done: status = os.waitstatus_to_exitcode(code)
             else: time.sleep(.01)
-        with contextlib.suppress(ProcessLookupError): os.killpg(child, 9)
+        if status is None:
+            os.kill(child, signal.SIGUSR1)   # where is it?
+            time.sleep(.3)
+        with contextlib.suppress(ProcessLookupError): os.killpg(child, signal.SIGKILL)
         if status is None: os.waitpid(child, 0)
         (folder/'locked').chmod(0o700)
         read = lambda name: (folder/name).read_text('utf-8', 'backslashreplace') if (folder/name).exists() else ''
@@ -152,12 +168,15 @@ def make_good(folder):
         shutil.copy(root/'results'/name, folder/'results'/name)
     with contextlib.chdir(folder), contextlib.redirect_stdout(sys.stderr):
         small = ['--set', 'width=32', '--set', 'layers=1', '--set', 'evals=1']
-        assert main(['train', 'muon', '--steps', '2', '--checkpoint-every', '2', '--out', 'run', *small]) == 0
+        assert main(['train', 'muon', '--steps', '2', '--out', 'run', *small]) == 0
+        assert main(['train', 'muon', '--steps', '4', '--stop', '2', '--out', 'half', *small]) == 0
         assert main(['trial', 'baseline', 'muon', '--name', 'trial', '--seeds', '100-101', '--set', 'steps=10', *small]) == 0
+    question = dict(ctx='In the forest stands', endings=[' a man.', ' a tree.', ' a house.', ' nothing.'], label=0)
+    (folder/'answers.jsonl').write_text((json.dumps(question) + '\n')*2)
     (folder/'mine.py').write_text('from speedrun_course.catalog import record\nidea = record("muon").but("idea", "Try this", pocket=dict(width=32))\n')
 
 
-def work(n, seed):
+def work(n, seed, limit):
     "The process that draws and runs lines, with a copy of the package that has no repository around it; a verdict a line on stdout."
     from speedrun_course.__main__ import VERBS, parser
     for verb in VERBS: parser(verb)   # import everything once; a child is a fork
@@ -165,18 +184,19 @@ def work(n, seed):
     with tempfile.TemporaryDirectory() as tmp:
         make_good(Path(tmp))
         for k in range(n):
-            words = line_for(dice.choice([*VERBS]), dice)
+            verb = dice.choice([v for v in VERBS for _ in range(1 if v in RARE else 3)])
+            words = line_for(verb, dice)
             start = time.monotonic()
-            verdict, more = judged(words, tmp, dice)
+            verdict, more = judged(words, tmp, dice, limit)
             print(json.dumps([k, words, verdict, more, time.monotonic() - start]), flush=True)
 
 
-def lines(n=1000, seed=0, say=print):
+def lines(n=1000, seed=0, limit=LIMIT, say=print):
     "Run random command lines; their number by verdict, and the findings: (line, verdict, what was seen)."
     with tempfile.TemporaryDirectory() as tmp:
         shutil.copytree(root/'speedrun_course', Path(tmp)/'speedrun_course')
         env = os.environ | dict(PYTHONPATH=os.pathsep.join([tmp, str(root/'dev')]), HOME=tmp, OMP_NUM_THREADS='1', HF_HUB_OFFLINE='1', PIP_NO_INDEX='1', WANDB_MODE='offline', MPLBACKEND='agg', PYTHONSAFEPATH='1')
-        started = subprocess.Popen([sys.executable, '-c', f'import fuzz; fuzz.work({n}, {seed})'], cwd=tmp, env=env, stdout=subprocess.PIPE, text=True)
+        started = subprocess.Popen([sys.executable, '-c', f'import fuzz; fuzz.work({n}, {seed}, {limit})'], cwd=tmp, env=env, stdout=subprocess.PIPE, text=True)
         heard = [json.loads(line) for line in tell_each(started.stdout, say)]
         if started.wait() or len(heard) < n: raise RuntimeError(f'the process that runs the lines ended with {started.returncode} after {len(heard)} of {n}')
     counts = {}
@@ -216,6 +236,7 @@ def main():
     a.add_argument('--seed', type=int, default=0, help='of the dice (default %(default)s)')
     a.set_defaults(do=fuzz_lines)
     asked = parser.parse_args()
+    sys.stdout.reconfigure(line_buffering=True)   # findings are seen as they come
     sys.exit(asked.do(asked))
 
 

@@ -11,7 +11,7 @@ import importlib.util, io, json, os, uuid
 from contextlib import contextmanager, redirect_stdout, suppress
 from functools import partial
 from pathlib import Path
-from ..errors import BadInput
+from ..errors import BadInput, printable
 from ..race.results import commit, machine
 from ..recipe import NUMBERS, digest, nearest
 
@@ -80,7 +80,7 @@ def available(name:str):
 def say_above(line:str):
     "Say something, above a progress bar if there is one"
     from tqdm import tqdm
-    with suppress(OSError): tqdm.write(line)               # who read it may be gone
+    with suppress(OSError): tqdm.write(printable(line))               # who read it may be gone
 
 # %% ../../nbs/94_trackers.ipynb #tracker
 class Tracker:
