@@ -12,12 +12,12 @@ from .errors import quiet_interrupt
 if __name__ == '__main__': quiet_interrupt()               # Ctrl-C while the libraries below are imported
 
 # %% ../nbs/53_train.ipynb #imports
-import argparse, gc, os, sys
+import gc, os, sys
 from pathlib import Path
 import numpy as np, torch, torch.distributed as dist
 from dataclasses import replace
 from .catalog import RECORD_RUN, default, record, records
-from .errors import BadInput, command
+from .errors import BadInput, Parser, command
 from .lab.audit import mark, notes
 from .lab.statistics import meets
 from .race.checkpoint import facts_for, latest, load_tensors, recipe_in, same_run
@@ -134,8 +134,7 @@ def add_plan(p):
 
 def parser():
     "The parser of `python -m speedrun_course.train`, which torchrun launches"
-    p = argparse.ArgumentParser('python -m speedrun_course.train',
-                                description='Train a record of the speedrun.')
+    p = Parser('python -m speedrun_course.train', description='Train a record of the speedrun.')
     add_train(p)
     return p
 

@@ -13,6 +13,7 @@ from multiprocessing import get_context
 from typing import Callable
 import torch
 from ..catalog import record
+from ..errors import BadInput
 from ..race.data import corpus
 from ..race.loop import NotFinite, Race, follow
 from ..race.machine import hardware
@@ -98,6 +99,7 @@ def collect(r:Recipe, seeds, *assignments, # numbers to override, 'name=value' e
 
 def threads_for(workers:int) -> int: # 0: as many as PyTorch takes
     "Several runs at once take one thread each"
+    if not 1 <= workers <= 1000: raise BadInput(f'--workers {workers}: at least 1, at most 1000')
     return 1 if workers > 1 else 0
 
 # %% ../../nbs/86_jobs.ipynb #trial
@@ -133,4 +135,5 @@ def measure(a): # parsed options
     chosen = a.seeds or (CONFIRM if a.kind == 'confirm' else range(100, 105))
     for x in collect(record(a.record), chosen, *a.set, track=a.track, kind=a.kind,
                      workers=a.workers, show=a.workers == 1):
-        print(f"{x['record']} seed {x['seed']}: {x['final']:.4f}  {x['cpu']:.1f} CPU-s")
+        final = 'not validated' if x['final'] is None else f"{x['final']:.4f}"
+        print(f"{x['record']} seed {x['seed']}: {final}  {x['cpu']:.1f} CPU-s")

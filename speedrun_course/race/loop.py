@@ -13,7 +13,7 @@ import torch, torch.distributed as dist
 from ..errors import BadInput
 from ..parts.adamw import average
 from ..parts.baseline import GPT, Now, traits_of
-from ..parts.readers import Ahead, rows_of
+from ..parts.readers import Ahead, ids_of, rows_of
 from .machine import (Hardware, check_micro, check_team, check_tokens, hardware,
                                           precision)
 from .watch import Stopwatch
@@ -27,7 +27,7 @@ def evaluate(model, r, corpus, now:Now=None,
     "Mean loss over every validation target, summed in full precision"
     device, training = next(model.parameters()).device, model.training
     seq = r.val_seq or r.seq
-    x, y = rows_of([corpus.val[i : i+seq+1] for i in range(0, len(corpus.val)-1, seq)], r.vocab)
+    x, y = rows_of([corpus.val[i : i+seq+1] for i in range(0, len(corpus.val)-1, seq)], ids_of(r))
     rows, losses, sizes = max(1, tokens//seq), [], []
     model.eval()
     for a, b in zip(x[rank::world].split(rows), y[rank::world].split(rows)):

@@ -11,11 +11,13 @@ import faulthandler, importlib.util, os, shutil, sys, sysconfig, time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 from typing import Callable
 import torch, torch.distributed as dist
 from pathlib import Path
 from ..errors import BadInput, printable
 from ..parts.baseline import attend, traits_of
+from ..parts.readers import ids_of
 
 # %% ../../nbs/89_machine.ipynb #team
 def needed(name:str) -> str: # of a variable of the environment
@@ -134,6 +136,7 @@ def precision(r, hw:Hardware) -> str: # such as 'bf16, head fp8'
     return f'{low}{note}, head ' + ('fp8' if hw.fp8 else f'{low} (no fp8 here)')
 
 # %% ../../nbs/89_machine.ipynb #checks
+@lru_cache(64)
 def batches(r) -> list: # of (rows, tokens in a row), one a step
     "The sizes of all batches of a run"
     every = (r.schedule(r, step) for step in range(r.total))
@@ -167,9 +170,9 @@ def check_ids(r, corpus, at_once:int=2**24):
     for shard in [corpus.val, *corpus.train]:
         for a in range(0, len(shard) if need > 0 else 0, at_once):
             ids = shard[a : a+at_once]
-            if (top := int(ids.max())) >= r.vocab:
+            if (top := int(ids.max())) >= ids_of(r):
                 file = getattr(ids, 'filename', None) or 'tokens'
-                raise BadInput(f'{file}: token id {top} is outside the vocabulary of {r.vocab}; '
+                raise BadInput(f'{file}: token id {top} is outside the vocabulary of {ids_of(r)}; '
                                'another tokenizer made this; name other shards with --data')
         if shard is not corpus.val: need -= len(shard)
 

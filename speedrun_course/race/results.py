@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['PACKAGE', 'CLONE', 'RESULTS', 'KINDS', 'RELIED_ON', 'CONFIRM', 'machine', 'commit', 'need_clean_commit', 'result_of',
-           'save_result', 'load_results', 'summary', 'seeds']
+           'save_result', 'sound', 'load_results', 'summary', 'seeds']
 
 # %% ../../nbs/88_results.ipynb #imports
-import os, platform, subprocess
+import os, platform, re, subprocess
 from pathlib import Path
 import numpy as np, speedrun_course, torch
 from ..errors import BadInput
@@ -71,13 +71,23 @@ def save_result(result:dict, kind:str, # official, confirm, default, tuning, …
     "Add a result to those of its record and kind"
     append_line(Path(folder or RESULTS)/kind/f"{name or result['record']}.jsonl", result)
 
+def sound(file, x:dict) -> dict: # x
+    "Refuse a line that is no result of a run"
+    kinds = dict(record=str, digest=str, track=str, seed=int, steps=int, losses=list,
+                 wall=(int, float), cpu=(int, float), final=(int, float, type(None)))
+    for k, kind in kinds.items():
+        if not isinstance(x.get(k), kind):
+            raise BadInput(f'{file}: damaged, a line is no result ({k} is missing, or of another '
+                           'kind); take it out, or measure again')
+    return x
+
 def load_results(record:str='*',      # its name
                  kind:str='official',
                  folder=None, **fields # values that the results must have
                 ) -> list[dict]: # by record, digest and seed
     "Results from their files"
     files = sorted((Path(folder or RESULTS)/kind).glob(f'{record}.jsonl'))
-    found = [x for file in files for x in read_lines(file)]
+    found = [sound(file, x) for file in files for x in read_lines(file)]
     return sorted((x for x in found if all(x[k] == v for k, v in fields.items())),
                   key=lambda x: (x['record'], x['digest'], x['seed']))
 
@@ -89,7 +99,9 @@ def summary() -> dict:
 
 # %% ../../nbs/88_results.ipynb #seeds
 def seeds(text:str) -> range:
-    "'100-104' or '7' as seeds"
-    first, _, last = text.partition('-')
-    if last and int(last) < int(first): raise ValueError
-    return range(int(first), int(last or first)+1)
+    "'100-104' or '7' as seeds; ValueError for anything else"
+    found = re.fullmatch(r'(\d{1,9})(?:-(\d{1,9}))?', text, re.ASCII)
+    if not found: raise ValueError
+    first, last = int(found[1]), int(found[2] or found[1])
+    if not 0 <= last-first < 10_000: raise ValueError
+    return range(first, last+1)

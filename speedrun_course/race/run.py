@@ -14,7 +14,7 @@ import numpy as np, torch, torch.distributed as dist
 from ..catalog import record
 from ..errors import BadInput
 from ..parts.baseline import Now
-from ..parts.readers import rows_of
+from ..parts.readers import ids_of, rows_of
 from .checkpoint import Stopped, listening, named, restore, save_state
 from .folder import RunFolder, new_folder
 from .loop import NotFinite, Race, follow, validate
@@ -31,7 +31,7 @@ def warm_up(race):
     r, dice = race.r, torch.Generator().manual_seed(0)
     before = [{k: t.clone() for k, t in x.state_dict().items()} for x in (race.model, race.optim)]
     def noise(now, rank=0, world=1):
-        ids = torch.randint(min(r.vocab, r.tokens or r.vocab),
+        ids = torch.randint(ids_of(r),
                             (now.rows//world, (now.seq or r.seq)+1), generator=dice)
         return rows_of(ids.numpy(), r.vocab)               # laid out as real ones
     sizes, undone = batches(r), []
