@@ -46,7 +46,7 @@ def told(e) -> list: # lines
 def open_streams():
     "Standard streams that lead nowhere for those that the caller has closed"
     for name, mode in dict(stdin='r', stdout='w', stderr='w').items(): # in order of their numbers
-        if getattr(sys, name) is None: setattr(sys, name, open(os.devnull, mode))
+        if getattr(sys, name) is None: setattr(sys, name, open(os.devnull, mode, encoding='utf-8'))
 
 def flush():
     "Write standard output out; after an error Python must not try once more at its end"

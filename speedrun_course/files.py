@@ -7,7 +7,7 @@ __all__ = ['sync_folder', 'make_folder', 'write_whole', 'append_text', 'write_js
            'locked']
 
 # %% ../nbs/99_files.ipynb #imports
-import json, os
+import errno, json, os
 from contextlib import suppress
 from pathlib import Path
 from .errors import BadInput
@@ -24,6 +24,7 @@ def make_folder(path):
     "Make a folder, and those above it, so that a power cut does not take them away"
     path = Path(path)
     if path.is_dir(): return
+    if path.exists(): raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
     make_folder(path.parent)
     path.mkdir(exist_ok=True)
     sync_folder(path.parent)

@@ -18,6 +18,7 @@ import numpy as np, torch, torch.distributed as dist
 from dataclasses import replace
 from .catalog import RECORD_RUN, default, record, records
 from .errors import BadInput, command
+from .lab.audit import mark, notes
 from .lab.statistics import meets
 from .race.checkpoint import facts_for, latest, load_tensors, recipe_in, same_run
 from .race.data import VAL_TOKENS, corpus
@@ -57,15 +58,16 @@ def tell(race, result, out, target=None):
 # %% ../nbs/53_train.ipynb #list
 def list_records() -> str:
     "All records with what was measured of them on the pocket track"
-    rows = [f"{'record':12}{'official':>11}{'steps':>7}{'loss':>17}{'CPU-s':>8}  what it does"]
+    rows = [f"{'record':12}{'official':>11}{'steps':>7}{'loss':>17} {'CPU-s':>8}  what it does"]
+    facts = summary()
     for name, r in records().items():
-        x = summary().get(name)
-        measured = f"{'not measured':>17}{'':8}"
-        if x: measured = f"{x['mean']:.4f} ± {x['sd']:.4f}{x['cpu']:8.1f}"
+        x = facts.get(name)
+        measured = f"{'not measured':>17}{'':9}"
+        if x: measured = f"{x['mean']:.4f} ± {x['sd']:.4f}{mark(x):1}{x['cpu']:8.1f}"
         rows.append(f"{name:12}{','.join(map(str, r.history)) or '-':>11}{r.pocket['steps']:7d}"
-                    f"{measured:>25}  {r.about}")
-    return '\n'.join([*rows, 'pocket track; loss is mean ± sd over seeds, '
-                             f"the target is {TARGET['pocket']}"])
+                    f"{measured:>26}  {r.about}")
+    told = ['pocket track', f"loss is mean ± sd over seeds, the target is {TARGET['pocket']}", notes(facts)]
+    return '\n'.join([*rows, '; '.join(filter(None, told))])
 
 # %% ../nbs/53_train.ipynb #parser
 def add_train(p):

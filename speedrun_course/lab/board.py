@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from ..catalog import record, records
 from ..errors import BadInput
-from .audit import summarize
+from .audit import mark, notes, summarize
 from .bench import ratios
 from .figures import smooth, style
 from ..race.results import load_results, summary
@@ -40,10 +40,11 @@ def board_text(facts:dict) -> str: # of `board`
     for n, x in facts.items():
         times = f"{'' if x['raced'] else '~'}{x['times']:.1f}"
         lines.append(f"{n:10s}{x['steps']:6,}{x['batch']:13,}{x['cpu']:7.1f} ± {x['cpu_sd']:4.1f}"
-                     f"{x['wall']:9.1f}{x['mean']:9.4f} ± {x['sd']:.4f}{x['p']:9.1e}{times:>11s}")
-    return '\n'.join([*lines, f"± sd over {min(x['seeds'] for x in facts.values())} seeds or more; "
-                      'p that the mean misses the target;',
-                      'x nanogpt: times as fast, raced side by side; ~ by seconds of other days'])
+                     f"{x['wall']:9.1f}{x['mean']:9.4f} ± {x['sd']:.4f}{x['p']:9.1e}{mark(x):1s}{times:>10s}")
+    lines += [f"± sd over {min(x['seeds'] for x in facts.values())} seeds or more; "
+              'p that the mean misses the target, on seeds that chose nothing;',
+              'x nanogpt: times as fast, raced side by side; ~ by seconds of other days', notes(facts)]
+    return '\n'.join(lines).strip()
 
 # %% ../../nbs/80_board.ipynb #poster
 def poster(facts:dict, # of `board`
@@ -56,27 +57,29 @@ def poster(facts:dict, # of `board`
     top = 'AAABBB;' if all(runs.values()) else ''
     fig, ax = plt.subplot_mosaic(top + 'CCDDEE', figsize=(9.5, 1+.24*len(facts)+3.4*bool(top)),
                                  layout='constrained', height_ratios=[1]*bool(top) + [1.4])
-    if top: descents(ax['A'], runs, color, 'steps'); descents(ax['B'], runs, color, 'cpu')
+    for place, key in zip('AB' if top else '', ('steps', 'cpu')):
+        descents(ax[place], facts, runs, color, key)
     titles = dict(C=('steps', 'steps'), D=('cpu', 'CPU-seconds'), E=('wall', 'seconds'))
     for place, (key, title) in titles.items():
         a, values = ax[place], [x[key] for x in facts.values()]
         spread = [x.get(f'{key}_sd', 0) for x in facts.values()]
-        bars = a.barh(list(facts), values, xerr=spread, color=color.values(), height=.7,
-                      error_kw=dict(lw=1))
+        bars = a.barh([f'{n} {mark(x)}'.strip() for n, x in facts.items()], values, xerr=spread,
+                      color=color.values(), height=.7, error_kw=dict(lw=1))
         a.bar_label(bars, [f'{v:,.0f}' if v >= 10 else f'{v:.1f}' for v in values], padding=4,
                     fontsize=8)
         a.set(title=f'{title} to the target', xlim=(0, max(values)*1.2)); a.grid(axis='y')
         a.invert_yaxis()
         if place != 'C': a.set_yticklabels([])
+    fig.supxlabel(notes(facts), x=.99, ha='right', fontsize=8)
     return fig
 
 # %% ../../nbs/80_board.ipynb #descents
-def descents(ax, runs:dict, color:dict, key:str): # key: steps or cpu
+def descents(ax, facts:dict, runs:dict, color:dict, key:str): # key: steps or cpu
     "Mean training losses of records over what they cost so far, with a dot for the final loss"
     ends = {}
     for n, xs in runs.items():
         ys = smooth(np.mean([x['losses'] for x in xs], 0), 9)
-        ends[n] = cost, final = [np.mean([x[k] for x in xs]) for k in (key, 'final')]
+        ends[n] = cost, final = facts[n][key], facts[n]['mean']
         at = np.unique(np.geomspace(1, len(ys), 150).round().astype(int)) # enough for the eye
         ax.plot(at/len(ys)*cost, ys[at-1], color=color[n], lw=1)
         ax.plot(cost, final, 'o', color=color[n], ms=5, mec='white', mew=.6, zorder=5)

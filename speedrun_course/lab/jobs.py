@@ -16,8 +16,8 @@ from ..catalog import record
 from ..race.data import corpus
 from ..race.loop import NotFinite, Race, follow
 from ..race.machine import hardware
-from ..race.results import (KINDS, RESULTS, load_results, need_clean_commit,
-                                          result_of, save_result, seeds)
+from ..race.results import (CONFIRM, KINDS, RELIED_ON, RESULTS, load_results,
+                                          need_clean_commit, result_of, save_result, seeds)
 from ..race.watch import Bar
 from ..recipe import Recipe, TRACKS, digest, override
 
@@ -57,7 +57,7 @@ def do(job:Job) -> dict: # the result
     nothing_learned = None                                 # the loss that a run counts for which has failed
     try: follow(race, each)
     except NotFinite:
-        if job.kind in ('official', 'default'): raise
+        if job.kind in RELIED_ON: raise
         nothing_learned = math.log(r.vocab)
     vals = race.vals if nothing_learned is None else race.vals | {r.total: nothing_learned}
     result = result_of(race, race.losses, vals, job.base)
@@ -92,7 +92,7 @@ def collect(r:Recipe, seeds, *assignments, # numbers to override, 'name=value' e
     filled = override(base, *assignments)
     jobs = [Job(filled, base, seed, kind, str(folder or RESULTS), threads_for(workers), show, look)
             for seed in seeds]
-    if kind in ('official', 'default') and not folder and not all(job.on_file() for job in jobs):
+    if kind in RELIED_ON and not folder and not all(job.on_file() for job in jobs):
         need_clean_commit(kind)
     return do_all(jobs, workers)
 
@@ -121,8 +121,8 @@ def add_measure(p):
     "The options of `measure`"
     p.set_defaults(do=measure)
     add_work(p)
-    p.add_argument('--seeds', type=seeds, metavar='A-B', default=range(100, 105),
-                   help='(default 100-104)')
+    p.add_argument('--seeds', type=seeds, metavar='A-B', help='(default 100-104, '
+                   f'for confirm {CONFIRM[0]}-{CONFIRM[-1]})')
     p.add_argument('--kind', choices=KINDS, default='official',
                    help='which results they are (default %(default)s)')
     p.add_argument('--set', action='append', default=[], metavar='NAME=VALUE',
@@ -130,6 +130,7 @@ def add_measure(p):
 
 def measure(a): # parsed options
     "Run seeds of a record, and say how each ended"
-    for x in collect(record(a.record), a.seeds, *a.set, track=a.track, kind=a.kind,
+    chosen = a.seeds or (CONFIRM if a.kind == 'confirm' else range(100, 105))
+    for x in collect(record(a.record), chosen, *a.set, track=a.track, kind=a.kind,
                      workers=a.workers, show=a.workers == 1):
         print(f"{x['record']} seed {x['seed']}: {x['final']:.4f}  {x['cpu']:.1f} CPU-s")

@@ -46,7 +46,8 @@ class RMS(torch.autograd.Function):
     forward and backward"""
     @staticmethod
     def forward(ctx, x):
-        norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
+        wide = torch.promote_types(x.dtype, torch.float32)
+        norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=wide)
         scale = norm.square_().div_(x.shape[-1]).add_(1e-6).rsqrt_()
         y = (x*scale).type_as(x)
         ctx.save_for_backward(y, scale)
@@ -58,7 +59,7 @@ class RMS(torch.autograd.Function):
         return (torch.addcmul(g, y, along, value=-1)*scale).type_as(g)
 
 def rms_norm(x): # (..., d)
-    "Scale the vectors along the last axis to RMS 1, computed in fp32 (eps 1e-6; record 2)"
+    "Scale the vectors along the last axis to RMS 1, in fp32 or wider (eps 1e-6; record 2)"
     return RMS.apply(x)
 
 # %% ../../nbs/10_rotary.ipynb #plain-parts

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['needed', 'whole', 'join', 'use_segments', 'team', 'Hardware', 'lacking', 'hardware', 'precision', 'batches',
-           'check_team', 'check_micro', 'check_ids', 'check_tokens']
+           'check_compiler', 'check_team', 'check_micro', 'check_ids', 'check_tokens']
 
 # %% ../../nbs/89_machine.ipynb #imports
 import faulthandler, importlib.util, os, shutil, sys, sysconfig, time
@@ -118,13 +118,12 @@ def hardware(r, device:str=None # cpu, cuda or mps; by default cuda if it is the
     use_segments()
     # before Ampere a GPU emulates bf16, which is slow, and block-wise kernels take minutes to
     # compile: there, everything is computed in fp32 and as on a CPU
-    able, missing = torch.cuda.is_bf16_supported(including_emulation=False), lacking()
-    if low and able and missing:
-        raise BadInput(f"torch.compile needs {', '.join(missing)}; install that, or stay on the "
-                       'pocket track')
-    fp8 = torch.cuda.get_device_capability() >= (8, 9) and not missing     # Ada, Hopper, …
+    able = torch.cuda.is_bf16_supported(including_emulation=False)
+    compile = bool(low and able)
+    # Ada, Hopper, …; a model that is not compiled does without, where its eight bits could not be
+    fp8 = torch.cuda.get_device_capability() >= (8, 9) and (compile or not lacking())
     return Hardware(device, r.backend('cuda' if able else 'cpu'), low if able else None, fp8,
-                    compile=bool(low and able), chunk=65_536, ahead=25, **place)
+                    compile, chunk=65_536, ahead=25, **place)
 
 # %% ../../nbs/89_machine.ipynb #precision
 def precision(r, hw:Hardware) -> str: # such as 'bf16, head fp8'
@@ -139,6 +138,12 @@ def batches(r) -> list: # of (rows, tokens in a row), one a step
     "The sizes of all batches of a run"
     every = (r.schedule(r, step) for step in range(r.total))
     return [(now.rows, now.seq or r.seq) for now in every]
+
+def check_compiler(hw:Hardware):
+    "Refuse to compile where what that needs is missing"
+    if hw.compile and (missing := lacking()):
+        raise BadInput(f"torch.compile needs {', '.join(missing)}; install that, or stay on the "
+                       'pocket track')
 
 def check_team(r, world:int):
     "Refuse a number of processes that cannot share each of the recipe's batches equally"

@@ -230,7 +230,7 @@ def measured(r) -> str:
     x = next((x for x in summary().values() if x['digest'] == digest(r)), None)
     if not x: return 'time        not measured yet'
     return (f"time        {x['wall']:.1f} s ({x['cpu']:.1f} CPU-seconds) with {x['threads']} "
-            f"threads on the course's machine, mean of {x['seeds']} runs")
+            f"threads on the course's machine, mean of {x['timed']} runs")
 
 # %% ../../nbs/51_plan.ipynb #plan
 def plan(r, machines=MACHINES) -> str:

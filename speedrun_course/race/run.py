@@ -10,7 +10,7 @@ __all__ = ['warm_up', 'score_noise', 'undisturbed', 'fitting', 'memory_of', 'tru
 import gc, sys
 from contextlib import contextmanager
 from dataclasses import replace
-import numpy as np, psutil, torch, torch.distributed as dist
+import numpy as np, torch, torch.distributed as dist
 from ..catalog import record
 from ..errors import BadInput
 from ..parts.baseline import Now
@@ -18,7 +18,8 @@ from ..parts.readers import rows_of
 from .checkpoint import Stopped, listening, named, restore, save_state
 from .folder import RunFolder, new_folder
 from .loop import NotFinite, Race, follow, validate
-from .machine import Hardware, batches, check_ids, hardware
+from .machine import (Hardware, batches, check_compiler, check_ids,
+                                          hardware)
 from .plan import memory, mfu, micro_tokens
 from .results import result_of
 from .watch import Bar, log_line
@@ -74,6 +75,7 @@ def fitting(asked:str, r, hw:Hardware): # -> tokens, or None for the whole share
     if hw.autocast is None: r = replace(r, precision='fp32')               # wider than asked for
     if hw.device == 'cuda':
         return micro_tokens(r, torch.cuda.get_device_properties(hw.device).total_memory, hw.world)
+    import psutil
     free = psutil.virtual_memory().available/hw.world
     whole = max(rows*seq for rows, seq in batches(r))//hw.world
     # so few numbers that nobody has to look closely, which takes a second
@@ -112,7 +114,7 @@ def start(r, data, seed:int, out=None, # the run's folder; by default a new one
          ) -> tuple: # the race and its folder, locked
     "Make the race, then its folder, or say why not before anything is trained or written"
     hw = hardware(r, device)
-    check_ids(r, data)
+    check_compiler(hw); check_ids(r, data)
     if hw.device == 'mps': trusted(r, data, seed, hw)
     micro = fitting(micro, r, hw)
     with memory_of(r, hw, micro): race = Race(r, data, seed, stop, micro, hw)

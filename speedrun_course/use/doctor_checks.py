@@ -7,22 +7,22 @@ __all__ = ['gpus', 'has_bf16', 'has_fp8', 'gpu_text', 'graphics', 'compiler', 'u
            'spans', 'pocket_times', 'hours']
 
 # %% ../../nbs/93_doctor_checks.ipynb #imports
-import importlib.util, os, shutil, statistics, sysconfig, timeit
+import io, os, shutil, statistics, tempfile, timeit
 from collections import Counter
+from contextlib import redirect_stdout
 from pathlib import Path
 import torch
-from safetensors.torch import save
 from torch.utils import collect_env
 from ..catalog import RECORD_RUN, default, record, records
 from ..errors import BadInput
 from ..lab.profile import roofline
 from ..parts.flex import kernel_options
 from ..race.data import FINEWEB_SHARDS, POCKET, SHARDS_SHA256, corpus, sha256
-from ..race.loop import Race, follow
-from ..race.machine import hardware, precision
+from ..race.loop import Race
+from ..race.machine import hardware, lacking, precision
 from ..race.plan import MACHINES, flops, micro_tokens, shards
+from ..race.run import run_race, start
 from ..race.results import load_results, machine, summary
-from ..race.watch import Bar
 from .doctor_lines import Line, Problem
 from .download import fineweb_names, is_whole
 from .generate import sample
@@ -61,17 +61,15 @@ def graphics():
                       'install a build of torch with CUDA, and see what nvidia-smi says')
 
 # %% ../../nbs/93_doctor_checks.ipynb #compiler
-def compiler(device:str) -> tuple: # of a fact, and of what is missing or ''
+def compiler(hw) -> tuple: # of a fact, and of what is missing or ''
     "Could torch.compile work? Asked, not tried"
-    usual = ['gcc', 'clang', 'cl'] if device == 'cuda' else ['g++', 'clang++', 'cl']
-    chosen = os.environ.get('CC' if device == 'cuda' else 'CXX')
-    here = list(filter(None, map(shutil.which, [chosen] if chosen else usual)))
-    first = here[0] if here else 'none'
-    if device != 'cuda':
-        return f'not used on a CPU, where it would need a C++ compiler: {first}', ''
-    needs = {'Triton': importlib.util.find_spec('triton'), 'a C compiler': here,
-             "Python's headers": Path(sysconfig.get_path('include'), 'Python.h').exists()}
-    missing = ', '.join(name for name, found in needs.items() if not found)
+    on_gpu = hw.device == 'cuda'
+    usual = ['gcc', 'clang', 'cl'] if on_gpu else ['g++', 'clang++', 'cl']
+    chosen = os.environ.get('CC' if on_gpu else 'CXX')
+    first = next(filter(None, map(shutil.which, [chosen] if chosen else usual)), 'none')
+    if not on_gpu: return f'not used on a CPU, where it would need a C++ compiler: {first}', ''
+    if not hw.compile: return 'not used on a GPU without bf16', ''
+    missing = ', '.join(lacking())
     return f'without {missing}' if missing else f'by Triton and {first}', missing
 
 # %% ../../nbs/93_doctor_checks.ipynb #used
@@ -80,7 +78,7 @@ def used():
     m, pocket, full = machine(), default(), record(RECORD_RUN).on('fineweb')
     yield Line('processor', f"{m['processor']}; {m['cores']} cores, {m['threads']} threads in use")
     hw, way = hardware(full), 'strips of queries (flex.blockwise)'
-    if hw.device == 'cuda':
+    if hw.compile:
         gpu = gpus()[0]
         shared = getattr(gpu, 'shared_memory_per_block_optin', gpu.shared_memory_per_block)
         tiles = ' '.join(f'{k}={v}' for k, v in kernel_options(shared).items())
@@ -88,7 +86,7 @@ def used():
     yield Line('attention', f"{way}; in records before `flex`, PyTorch's fused kernel")
     yield Line('precision', f'pocket: {precision(pocket, hardware(pocket))}; '
                             f'FineWeb: {precision(full, hw)}')
-    fact, missing = compiler(hw.device)
+    fact, missing = compiler(hw)
     yield Line('compile', fact)
     if missing: yield Problem(f'torch.compile needs {missing}',
                               'install that, or stay on the pocket track')
@@ -125,19 +123,19 @@ def fits():
 
 # %% ../../nbs/93_doctor_checks.ipynb #works
 def works():
-    "The default run in small: two steps, a sample, a checkpoint, all in memory"
+    "The default run in small: two steps in a folder that is removed again, and a sample"
     try:
-        race = Race(default(), corpus(), stop=2)
-        losses, _ = follow(race, Bar(disable=True))
-        sample(race.model, race.r, race.corpus.chars, n=8)
-        held = save({k: t.cpu().contiguous() for k, t in race.model.state_dict().items()})
+        with tempfile.TemporaryDirectory() as tmp, redirect_stdout(io.StringIO()):
+            race, folder = start(default(), corpus(), 0, Path(tmp)/'run', stop=2)
+            losses = run_race(race, folder)['losses']
+            sample(race.model, race.r, race.corpus.chars, n=8)
+            size = (folder.path/'model.safetensors').stat().st_size
     except Exception as e:
         yield Problem(f'the default run fails: {type(e).__name__}: {e}',
                       'mend what is said above, or search for these words', stops=True)
     else:
         yield Line('default run', f'{race.r.name} on {race.hw.device}: two steps, loss '
-                   f'{losses[0]:.2f} and {losses[1]:.2f}; a sample; '
-                   f'weights of {len(held)/1e6:.0f} MB')
+                   f'{losses[0]:.2f} and {losses[1]:.2f}; a sample; weights of {size/1e6:.0f} MB')
 
 # %% ../../nbs/93_doctor_checks.ipynb #times
 def pace(name:str, steps:int=10) -> float: # seconds

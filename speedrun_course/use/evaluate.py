@@ -4,32 +4,40 @@
 
 # %% auto #0
 __all__ = ['HELLASWAG', 'check_text', 'val_loss', 'text_bytes', 'bits_per_byte', 'Item', 'laid_out', 'score', 'Accuracy',
-           'accuracy', 'read_items', 'answered', 'ask', 'report_loss', 'report_questions', 'add_evaluate',
-           'evaluate_model']
+           'accuracy', 'item_of', 'read_items', 'answered', 'answers_lock', 'ask', 'report_loss', 'questions_for',
+           'report_questions', 'add_evaluate', 'evaluate_model']
 
 # %% ../../nbs/55_evaluate.ipynb #imports
-import hashlib, json, math, sys
+import hashlib, json, math, re, sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 import numpy as np, torch, torch.nn.functional as F
-from ..errors import BadInput
-from ..race.data import corpus
+from ..errors import BadInput, complain, printable
+from ..files import append_text, locked, read_lines, write_whole
+from ..race.data import corpus, sha256
 from ..race.loop import evaluate as mean_loss
 from ..race.machine import check_tokens
+from .download import filled
 from .generate import add_checkpoint, trained
 from .hub import fetch, locate
 
 # %% ../../nbs/55_evaluate.ipynb #val-loss
 def check_text(t, data):
-    "Refuse a corpus that is written in other tokens than a model's"
-    if data.chars != t.chars:
+    "Refuse a corpus that is written in other tokens than a model's, or in too few"
+    own = t.facts['data']
+    if data.chars != t.facts['chars']:
         raise BadInput("the checkpoint's characters are not the corpus's; "
                        'name the folder it was trained on with --data')
+    if data.tokens != own['tokens'] and data.facts['val'] != own['val']:
+        raise BadInput(f"the checkpoint's tokens ({own['tokens'] or 'not noted'}) are not the "
+                       f"corpus's ({data.tokens or 'not noted'}); name other shards with --data, "
+                       'or note the tokens of these: speedrun data tokens')
+    check_tokens(t.r, replace(data, wraps=True))           # nothing is trained
 
 @torch.no_grad()
 def val_loss(t, data) -> float: # nats per token
     "A trained model's validation loss, as the race measures it"
-    check_text(t, data); check_tokens(t.r, data)
+    check_text(t, data)
     hw, r = t.hw, t.r
     now = r.score(r, replace(r.schedule(r, r.total-1), step=r.total-1).to(hw.device))
     with torch.autocast(hw.device, hw.autocast, enabled=hw.autocast is not None):
@@ -38,7 +46,10 @@ def val_loss(t, data) -> float: # nats per token
 # %% ../../nbs/55_evaluate.ipynb #bits
 def text_bytes(text, tokens) -> int: # tokens: (n,) ids
     "How many bytes of text tokens stand for"
-    return int(text.lengths()[np.asarray(tokens, int)].sum())
+    lengths, ids = text.lengths(), np.asarray(tokens, int)
+    if (top := ids.max(initial=0)) >= len(lengths):
+        raise BadInput(f'token {top:,} is in the text, and the tokenizer has {len(lengths):,}')
+    return int(lengths[ids].sum())
 
 def bits_per_byte(loss:float, # nats per token
                   tokens:int, size:int # bytes of their text
@@ -60,7 +71,9 @@ def laid_out(item:Item, text, seq:int) -> list: # of (ids, how many of them are 
     rows = []
     for ending in item.endings:
         own = text.encode(ending)[1:]
-        if len(own) >= seq: raise BadInput(f'{ending[:30]!r}…: longer than a row of {seq} tokens')
+        if not 0 < len(own) < seq:
+            raise BadInput(f'{ending[:30]!r}…: {len(own)} tokens; '
+                           f'between one and {seq-1} fit a row')
         rows.append(([bos, *context][-(seq-len(own)):] + own, len(own)))
     return rows
 
@@ -112,65 +125,112 @@ def accuracy(answers) -> Accuracy: # dicts with label, sums, counts
 # %% ../../nbs/55_evaluate.ipynb #read-items
 HELLASWAG = 'Rowan/hellaswag', 'default/validation/0000.parquet', 'refs/convert/parquet'
 
+def item_of(row) -> Item:
+    "A question from a row of a file, or an error if it is none"
+    ctx, endings, label = row['ctx'], row['endings'], row['label']
+    if isinstance(label, str) and re.fullmatch('[0-9]{1,3}', label): label = int(label)
+    if not isinstance(endings, list) or len(endings) < 2: raise ValueError
+    if type(label) is not int or not 0 <= label < len(endings): raise ValueError
+    for text in (ctx, *endings): text.encode()             # half a character is no text
+    if not all(e.strip() for e in endings): raise ValueError
+    return Item(ctx, tuple(f' {e}' for e in endings), label)
+
 def read_items(file) -> list: # of Item
     "HellaSwag's questions from a Parquet file, or from lines of JSON"
     file = Path(file)
     try:
-        if file.suffix == '.parquet':
-            from pyarrow import parquet
-            rows = parquet.read_table(file, columns=['ctx', 'endings', 'label']).to_pylist()
-        else: rows = [json.loads(x) for x in file.read_text('utf-8').split('\n') if x.strip()]
-        if not all(isinstance(x['endings'], list) and all(isinstance(text, str) for text in
-                   (x['ctx'], *x['endings'])) for x in rows): raise ValueError
-        items = [Item(x['ctx'], tuple(f' {e}' for e in x['endings']), int(x['label']))
-                 for x in rows]
-        if not items or any(not 0 <= i.label < len(i.endings) for i in items): raise ValueError
+        with open(file, 'rb') as f:
+            if file.suffix == '.parquet':
+                from pyarrow import parquet
+                rows = parquet.read_table(f, columns=['ctx', 'endings', 'label']).to_pylist()
+            else:
+                lines = f.read().decode('utf-8-sig').split('\n') # some begin with a mark
+                rows = [json.loads(x) for x in lines if x.strip()]
     except ImportError: raise BadInput(f'{file}: Parquet needs a library: pip install pyarrow')
     except FileNotFoundError: raise BadInput(f'{file}: no such file')
-    except (ValueError, KeyError, TypeError, OSError) as e: # pyarrow's errors are ValueErrors
+    except IsADirectoryError: raise BadInput(f'{file}: a folder; name a file of questions')
+    except Exception as e: # whatever a stranger's file provokes in libraries
         raise BadInput(f'{file}: not questions with ctx, endings and label ({type(e).__name__})')
+    if not rows: raise BadInput(f'{file}: not questions, but empty')
+    items = []
+    for i, row in enumerate(rows, 1):
+        try: items.append(item_of(row))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise BadInput(f'{file}, question {i}: not questions with ctx, two or more endings '
+                           'that are not empty, and label, the number of the real one; mend it')
     return items
 
 # %% ../../nbs/55_evaluate.ipynb #ask
-def answered(path:Path) -> list: # of dicts
+def answered(path:Path, items) -> dict: # number of a question -> its answer
     "Answers that an earlier run has written down; a line that was torn off does not count"
-    try: lines = path.read_bytes().splitlines(True)
-    except FileNotFoundError: return []
-    whole = [x for x in lines if x.endswith(b'\n')]
-    if whole != lines: path.write_bytes(b''.join(whole))
-    try: return [json.loads(x) for x in whole]
-    except ValueError: raise BadInput(f'{path}: damaged; delete it to ask all questions again')
+    damaged, found = BadInput(f'{path}: damaged; delete it to ask all questions again'), {}
+    try: lines = read_lines(path)
+    except BadInput: raise damaged from None
+    for x in lines:
+        i, numbers = x.get('question'), [x.get('sums'), x.get('counts')]
+        if type(i) is not int or i < 0: raise damaged
+        if i >= len(items): continue                       # of a run with more of them
+        size = len(items[i].endings)
+        if x.get('label') != items[i].label or not all(
+            isinstance(ns, list) and len(ns) == size and
+            all(type(n) in (int, float) and 0 <= n < math.inf for n in ns) for ns in numbers
+        ) or 0 in x['counts']: raise damaged
+        found[i] = x
+    return found
 
-def ask(t, items, text, path:Path) -> list: # of dicts, ready for `verdict`
+def answers_lock(path:Path): # -> the lock; None where nothing can be written
+    "Be the only one who adds to a file of answers, and let it end with a whole line"
+    try:
+        lock = locked(path.with_name(f'.{path.name}.lock'),
+                      f'{path}: another process asks these questions; wait for its end')
+        held = path.read_bytes() if path.exists() else b''
+        if not held or held[-1:] != b'\n': write_whole(path, held[:held.rfind(b'\n')+1])
+        return lock
+    except OSError as e: complain(f'{path}: {e.strerror}; the answers are not kept')
+
+def ask(t, items, text, path:Path) -> list: # of dicts, ready for `accuracy`
     "Put questions to a model, and write every answer down; questions answered before are not asked"
     from tqdm import tqdm
-    found, at_once = answered(path), max(1, t.hw.chunk//4096)
-    with open(path, 'a', encoding='utf-8') as f, \
-         tqdm(total=len(items), initial=len(found), unit='question',
-              disable=not sys.stderr.isatty()) as bar:
-        for i in range(len(found), len(items), at_once):
-            some = items[i : i+at_once]
-            new = [dict(label=item.label, sums=sums, counts=counts)
-                   for item, (sums, counts) in zip(some, score(t, some, text))]
-            f.write(''.join(json.dumps(a) + '\n' for a in new)); f.flush()
-            found += new
-            bar.update(len(new))
-    return found[:len(items)]
+    lock = answers_lock(path)
+    try:
+        found, at_once = answered(path, items), max(1, t.hw.chunk//4096)
+        left = [i for i in range(len(items)) if i not in found]
+        with tqdm(total=len(items), initial=len(found), unit='question',
+                  disable=not sys.stderr.isatty()) as bar:
+            for some in (left[k : k+at_once] for k in range(0, len(left), at_once)):
+                scores = score(t, [items[i] for i in some], text)
+                new = {i: dict(question=i, label=items[i].label, sums=sums, counts=counts)
+                       for i, (sums, counts) in zip(some, scores)}
+                if lock: append_text(path, ''.join(json.dumps(a) + '\n' for a in new.values()))
+                found |= new
+                bar.update(len(new))
+    finally:
+        if lock: lock.release()
+    return [found[i] for i in range(len(items))]
 
 # %% ../../nbs/55_evaluate.ipynb #report-loss
-def report_loss(t, data, name:str=None) -> str: # two lines
+def report_loss(t, data, name:str=None) -> str: # two or three lines
     "Validation loss and bits per byte, for people"
     loss, n = val_loss(t, data), len(data.val)-1
-    line = f'validation loss {loss:.4f} nats per token, on {n:,} tokens of {name or data.name}'
+    lines = [f'validation loss {loss:.4f} nats per token, on {n:,} tokens of {name or data.name}']
+    if data.facts['val'] != t.facts['data']['val']:
+        lines.append("this is another text than the one that the checkpoint's own run "
+                     'was scored on')
     try: size = text_bytes(t.text(), data.val[1:])
-    except BadInput as e: return f'{line}\nbits per byte not measured: {e}'
-    return f'{line}\n{bits_per_byte(loss, n, size):.4f} bits per byte, on {size:,} bytes'
+    except BadInput as e: lines.append(f'bits per byte not measured: {e}')
+    else: lines.append(f'{bits_per_byte(loss, n, size):.4f} bits per byte, on {size:,} bytes')
+    return '\n'.join(lines)
 
-def report_questions(t, checkpoint:Path, file, n:int=None) -> str: # a line
-    "HellaSwag for a checkpoint, with its answers in a file beside it"
+def questions_for(t, file, n:int=None) -> tuple: # items, how text becomes tokens
+    "The first questions of a file, if a model can be asked all of them"
     items, text = read_items(file)[:n], t.text()
-    key = hashlib.sha256(checkpoint.read_bytes() + Path(file).read_bytes()).hexdigest()[:12]
-    return str(accuracy(ask(t, items, text, checkpoint.with_name(f'questions-{key}.jsonl'))))
+    for item in items: laid_out(item, text, t.r.seq)
+    return items, text
+
+def report_questions(t, items, text, file) -> str: # a line
+    "HellaSwag for a checkpoint, with its answers in a file beside it"
+    key = hashlib.sha256((sha256(t.path) + sha256(file)).encode()).hexdigest()[:12]
+    return str(accuracy(ask(t, items, text, t.path.with_name(f'answers-{key}.jsonl'))))
 
 # %% ../../nbs/55_evaluate.ipynb #main
 def add_evaluate(p):
@@ -178,7 +238,7 @@ def add_evaluate(p):
     p.set_defaults(do=evaluate_model)
     add_checkpoint(p)
     p.add_argument('--data', metavar='DIR', help="folder of shards (default: the track's own)")
-    p.add_argument('--hellaswag', nargs='?', const='', metavar='FILE',
+    p.add_argument('--hellaswag', nargs='?', const=True, metavar='FILE',
                    help='also ask questions with four endings: those of the hub, or of a file '
                         '(Parquet, or lines of JSON with ctx, endings, label)')
     p.add_argument('--items', type=int, metavar='N',
@@ -186,15 +246,19 @@ def add_evaluate(p):
 
 def evaluate_model(a): # parsed options
     "Measure a trained model"
-    if a.items is not None and a.items < 1: raise BadInput(f'--items {a.items}: must be at least 1')
-    path = locate(a.checkpoint)
-    t = trained(path)
-    if a.hellaswag: read_items(a.hellaswag)                # before the loss is measured
-    print(f'{path}: {t.r.name} on {t.r.track}, {t.r.about}', flush=True)
-    try: print(report_loss(t, corpus(t.r.track, a.data), a.data), flush=True)
+    filled(**{'--data': a.data, '--hellaswag': a.hellaswag})
+    if a.items is not None and (a.items < 1 or a.hellaswag is None):
+        raise BadInput(f'--items {a.items}: must be at least 1, and goes with --hellaswag')
+    t, data, asked, file = trained(locate(a.checkpoint)), None, None, a.hellaswag
+    if file is not None:                                   # what can fail is tried before the loss
+        if file is True: file = fetch(*HELLASWAG, kind='dataset')
+        asked = questions_for(t, file, a.items)
+    why = ''
+    try: data = corpus(t.r.track, a.data); check_text(t, data)
     except BadInput as e: # of a model of the hub one may want the answers alone
-        if a.data or a.hellaswag is None: raise
-        print(f'validation loss not measured: {e}', flush=True)
-    if a.hellaswag is not None:
-        file = a.hellaswag or fetch(*HELLASWAG, kind='dataset')
-        print(report_questions(t, path, file, a.items))
+        if a.data or not asked: raise
+        why = f'validation loss not measured: {e}'
+    say = lambda text: print(printable(text, keep='\n'), flush=True)
+    say(f'{t.path}: {t.r.name} on {t.r.track}, {t.r.about}')
+    say(why or report_loss(t, data, a.data))
+    if asked: say(report_questions(t, *asked, file))
