@@ -101,7 +101,8 @@ def arms_of(a) -> dict: # label -> recipe, filled in
     arms = {text: arm(text, a.track, *a.set) for text in a.arms}
     if len(arms) < 2:
         raise BadInput('trial: at least two different arms; others are compared with the first')
-    if len(a.seeds) < 2: raise BadInput('trial: at least two seeds are needed for a test')
+    if not 2 <= a.seeds[-1] - a.seeds[0] + 1 <= 10_000:
+        raise BadInput('trial: at least two seeds are needed for a test, and at most 10,000')
     if not 1 <= a.workers <= 1000: raise BadInput(f'--workers {a.workers}: at least 1, at most 1000')
     for text in arms:
         if ',steps=' in text:
