@@ -325,7 +325,7 @@ def writes(name, small):
     r = record(name).on('fineweb')
     r = override(r, 'layers=2', *(['width=128', f'heads={r.width//r.heads//64}'] if small else []), f'seq={min(r.seq, 2048)}')
     hw = hardware(r)
-    t = Trained(GPT(r, attend=hw.attend, fp8=False).to(DEVICE).eval(), r, '', hw)
+    t = Trained(GPT(r, attend=hw.attend, fp8=False).to(DEVICE).eval(), r, dict(chars='', data={}), hw)
     for p in t.model.parameters(): p.add_(torch.randn_like(p), alpha=.02)  # no part is silent
     T, n = (300, 20) if small else (1000, 200)
     tokens = text(T) % r.vocab

@@ -13,11 +13,11 @@ if __name__ == '__main__': quiet_interrupt()               # Ctrl-C while the li
 
 # %% ../nbs/53_train.ipynb #imports
 import gc, os, sys
+from dataclasses import replace
 from pathlib import Path
 import numpy as np, torch, torch.distributed as dist
-from dataclasses import replace
 from .catalog import RECORD_RUN, default, record, records
-from .errors import BadInput, Parser, command
+from .errors import BadInput, Parser, command, printable
 from .lab.audit import mark, notes
 from .lab.statistics import meets
 from .race.checkpoint import facts_for, latest, load_tensors, recipe_in, same_run
@@ -52,7 +52,7 @@ def tell(race, result, out, target=None):
     print(f'log.txt, result.json and model.safetensors are in {out}/; to let it write more:\n'
           f'speedrun generate {out}')
     if race.corpus.chars:
-        text = sample(race.model, race.r, race.corpus.chars)
+        text = printable(sample(race.model, race.r, race.corpus.chars), keep='\n\t')
         print(f"\nthe model, asked for 300 characters:\n{'-'*40}\n{text}\n{'-'*40}")
 
 # %% ../nbs/53_train.ipynb #list

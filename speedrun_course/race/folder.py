@@ -12,8 +12,7 @@ from pathlib import Path
 from ..errors import BadInput
 from ..files import (append_text, locked, make_folder, read_json, write_json,
                                    write_whole)
-from .checkpoint import (facts_of, load_facts, same_run,
-                                             save_checkpoint, states)
+from .checkpoint import facts_of, load_facts, same_run, save_checkpoint, states
 from .log import log_facts, log_header, log_owner, trim_log, writable
 
 # %% ../../nbs/88_folder.ipynb #owner

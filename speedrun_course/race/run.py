@@ -15,13 +15,13 @@ from ..catalog import record
 from ..errors import BadInput
 from ..parts.baseline import Now
 from ..parts.readers import ids_of, rows_of
-from .checkpoint import Stopped, listening, named, restore, save_state
+from .checkpoint import restore, save_state
 from .folder import RunFolder, new_folder
 from .loop import NotFinite, Race, follow, validate
-from .machine import (Hardware, batches, check_compiler, check_ids,
-                                          hardware)
+from .machine import Hardware, batches, check_compiler, check_ids, hardware
 from .plan import memory, mfu, micro_tokens
 from .results import result_of
+from .stops import Stopped, listening, named
 from .watch import Bar, log_line
 
 # %% ../../nbs/52_run.ipynb #warm-up

@@ -17,8 +17,9 @@ from ..parts.flex import documents
 from ..race.checkpoint import load_checkpoint
 from ..race.data import BOS, decode, encode
 from ..race.machine import Hardware, hardware
+from ..race.trust import data_of
 from ..recipe import Recipe
-from .card import data_of, own_tokenizer
+from .card import own_tokenizer
 from .download import GPT2_TOKENS, read_tokenizer, tokenizer_kind
 from .hub import fetch, locate
 

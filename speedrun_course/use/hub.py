@@ -11,9 +11,10 @@ import re, sys, tempfile
 from functools import partial
 from pathlib import Path
 from ..errors import BadInput, printable
-from ..race.checkpoint import check_facts, latest, load_facts
-from .card import (FILES, FinishedRun, card_of, check_name, data_of, loss_curve,
-                                      open_run, own_tokenizer, recipe_json)
+from ..race.checkpoint import latest, load_facts
+from ..race.trust import check_facts, data_of
+from .card import (FILES, FinishedRun, card_of, check_name, loss_curve, open_run,
+                                      own_tokenizer, recipe_json)
 from .download import filled
 from .hub_errors import guard_library, hub_trouble
 
