@@ -7,7 +7,7 @@ __all__ = ['OURS', 'result_in', 'owner', 'finished', 'new_folder', 'RunFolder', 
 
 # %% ../../nbs/88_folder.ipynb #imports
 import re, shutil, time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from ..errors import BadInput
 from ..files import (append_text, locked, make_folder, read_json, write_json,
@@ -68,7 +68,14 @@ class RunFolder:
             self.lock = locked(self.path/'.lock', said)
 
     def release(self):
+        "Let others in"
         if self.lock: self.lock.release()
+
+    @contextmanager
+    def held(self):
+        "Release the folder at the end, however that comes"
+        try: yield
+        finally: self.release()
 
     def admit(self, race, again:bool): # again: may a run that was begun here be made on?
         "Refuse a folder that belongs to another run, or to this one if nobody asked to go on"

@@ -119,7 +119,8 @@ def start(r, data, seed:int, out=None, # the run's folder; by default a new one
     micro = fitting(micro, r, hw)
     with memory_of(r, hw, micro): race = Race(r, data, seed, stop, micro, hw)
     if every: race.pause_after(range(every, race.stop, every))
-    folder = RunFolder(out or new_folder(f'{r.name}-{r.track}-s{seed}'), not hw.rank)
+    if not (out or hw.rank): out = new_folder(f'{r.name}-{r.track}-s{seed}')       # by the first
+    folder = RunFolder(out or 'runs', not hw.rank)
     folder.take()
     try:
         folder.admit(race, again or found)
@@ -164,7 +165,7 @@ def run_race(race, folder:RunFolder, track=lambda *tick_and_losses: None) -> dic
             if tick.val is not None or tick.step in race.pauses: flush()   # before its state
             if tick.step in race.pauses: save_state(race, folder.path, bar.write)
         bar(tick, losses); track(tick, losses)
-    with listening(race) as ear:
+    with listening(race) as ear, folder.held():
         try:
             with undisturbed(race.hw), memory_of(race.r, race.hw, race.micro): follow(race, show)
         except NotFinite as e: raise named(race, e)
@@ -174,11 +175,12 @@ def run_race(race, folder:RunFolder, track=lambda *tick_and_losses: None) -> dic
             early = race.done < race.r.total
             saved = early and save_state(race, folder.path, said.append)
             if dist.is_initialized(): dist.barrier()       # nobody leaves before it is on the disk
-            if early and race.asked:
-                how = f'go on with --resume {folder.path}' if saved else said[0]
-                raise Stopped(f'stopped after {race.done} of {race.r.total} steps; {how}',
-                              128 + race.asked)
-            return finish(race, folder)
+            if not (early and race.asked):
+                for line in said: bar.write(line)
+                return finish(race, folder)
+            how = f'go on with --resume {folder.path}' if saved else said[0]
+            raise Stopped(f'stopped after {race.done} of {race.r.total} steps; {how}',
+                          128 + race.asked)
 
 # %% ../../nbs/52_run.ipynb #finish
 def peak_mib(hw:Hardware) -> tuple: # allocated, reserved
@@ -200,5 +202,4 @@ def finish(race, folder:RunFolder) -> dict: # the result
     result |= dict(peak_mib=round(held), mfu=used and round(used, 4))
     folder.write(f'peak memory allocated: {held:.0f} MiB reserved: {reserved:.0f} MiB\n')
     folder.finish(race, result)
-    folder.release()
     return result
