@@ -25,6 +25,8 @@ from nbdev.config import get_config
 from cells import directives, lessons, nbs, root
 
 skip_flags = set(get_config(path=root).tst_flags.split())
+# A kernel would add the version of its Python, which is another one on each machine.
+LANGUAGE = dict(file_extension='.py', mimetype='text/x-python', name='python', nbconvert_exporter='python', pygments_lexer='ipython3')
 # They train nothing and take no times: whatever they print follows from results/ and the code.
 READ_ONLY = 'index', '08_measure', '09_tuning', '42_later', '85_bench', '87_audit'
 
@@ -50,6 +52,7 @@ def executed(path):
     nb = nbformat.read(path, 4)
     Client(nb, timeout=None, kernel_name='python3', record_timing=False, coalesce_streams=True,
            extra_arguments=['--log-level=40'], resources={'metadata': {'path': str(path.parent)}}).execute()
+    nb.metadata['language_info'] = LANGUAGE
     for cell in nb.cells:
         if cell.cell_type == 'code': cell.outputs = [o for o in cell.outputs if without_bars(o)]
     return nb

@@ -14,6 +14,7 @@ import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from cells import lessons, nbs, root
+from execute import LANGUAGE
 from course import PARTS
 from reference import exported, modules
 from speedrun_course import records as statements
@@ -116,7 +117,7 @@ def notebook(name, title, parent):
     for key, text in CELLS:
         make = new_markdown_cell if key == 'title' or key.startswith('text-') else new_code_cell
         cells.append(make(text.format(**words), id=key.format(**words)))
-    return new_notebook(cells=cells, metadata=dict(kernelspec=dict(name='python3', language='python', display_name='python3')))
+    return new_notebook(cells=cells, metadata=dict(kernelspec=dict(name='python3', language='python', display_name='python3'), language_info=LANGUAGE))
 
 
 def main():

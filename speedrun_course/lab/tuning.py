@@ -129,12 +129,14 @@ def literal(value) -> str:
 # %% ../../nbs/09_tuning.ipynb #own-dial
 def own_dial(text:str) -> tuple: # number, (0..1 -> value)
     "'NAME=LOW:HIGH' as a dial; whole numbers if both ends are, else evenly in the logarithm"
-    m = re.fullmatch(r'([a-z_.]+)=([\d.e-]+):([\d.e-]+)', text)
+    m = re.fullmatch(r'([a-z_.]+)=([\d.e-]{1,20}):([\d.e-]{1,20})', text, re.ASCII)
     if not m: raise BadInput(f'--dial {text}: write NAME=LOW:HIGH')
     name, low, high = m.groups()
     if name.partition('.')[0] not in NUMBERS:
         raise BadInput(f'--dial {text}: no number is called {name!r}{nearest(name, NUMBERS)}')
-    if not 0 < float(low) < float(high): raise BadInput(f'--dial {text}: 0 < LOW < HIGH is needed')
+    try: bounds = float(low), float(high)
+    except ValueError: raise BadInput(f'--dial {text}: LOW and HIGH are numbers') from None
+    if not 0 < bounds[0] < bounds[1] < math.inf: raise BadInput(f'--dial {text}: 0 < LOW < HIGH is needed')
     if low.isdigit() and high.isdigit():
         return name, lambda u: int(low) + round(u*(int(high) - int(low)))
     return name, log_between(float(low), float(high))
