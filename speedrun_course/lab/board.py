@@ -22,7 +22,7 @@ def board(*names, folder=None) -> dict: # record -> its summary, tokens a step, 
     "What was measured of records, or of all that were"
     facts = summarize(folder) or summary()
     names = [record(n).name for n in names] or [n for n in records() if n in facts]
-    for n in names or ['nanogpt']:
+    for n in ['nanogpt', *names]:                          # against which all are timed
         if n not in facts:
             raise BadInput(f'{n}: not measured yet; run: speedrun measure {n}')
     def more(n):
