@@ -75,7 +75,7 @@ class Numbers:
     width: int = 0             # of the residual stream
     seq: int = 0               # tokens in a row
     val_seq: int = 0           # tokens in a row of validation, if other than that
-    bos: int = 0               # the token before each document
+    bos: int = 0               # the token before each document; -1 if there is none
     tile: int = 0              # tokens in a block of attention's mask
     window: int = 0            # tokens that attention looks back, at the end
     window_start: int = 0      # and at the start, if it grows
@@ -161,7 +161,7 @@ SIZE = 1, 10_000_000                                       # least and most
 MAYBE = 0, 10_000_000
 SHARE = 0, 1.
 RANGES = dict(vocab=(1, 2**24), tokens=(0, 2**24), layers=(1, 1000), heads=SIZE, width=SIZE,
-              seq=SIZE, val_seq=MAYBE, bos=(0, 2**24), tile=MAYBE, window=MAYBE,
+              seq=SIZE, val_seq=MAYBE, bos=(-1, 2**24), tile=MAYBE, window=MAYBE,
               window_start=MAYBE, ngrams=(0, 1000), ngram_rows=(0, 2**28), ngram_width=MAYBE,
               rows=SIZE, steps=(1, 1_000_000), extension=(0, 1_000_000), warmup=SHARE,
               cooldown=SHARE, floor=SHARE, rates=(0, 1e30), momentum=SHARE, momentum_start=SHARE,
