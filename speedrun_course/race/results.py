@@ -73,7 +73,7 @@ def save_result(result:dict, kind:str, # official, confirm, default, tuning, …
 
 def sound(file, x:dict) -> dict: # x
     "Refuse a line that is no result of a run"
-    kinds = dict(record=str, digest=str, track=str, seed=int, steps=int, losses=list,
+    kinds = dict(record=str, digest=str, track=str, seed=int, steps=int,
                  wall=(int, float), cpu=(int, float), final=(int, float, type(None)))
     for k, kind in kinds.items():
         if not isinstance(x.get(k), kind):
