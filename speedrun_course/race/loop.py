@@ -130,7 +130,7 @@ class Race(Progress):
         self.forward = self.model if not self.hw.compile else torch.compile(
             self.model, dynamic=False, fullgraph=True)
         # a GPU without bf16 must not multiply in it
-        low = r if self.hw.autocast else replace(r, precision='fp32')
+        low = r if self.hw.autocast or r.precision == 'fp32' else replace(r, precision='fp32')
         self.optim, reader = r.optim(self.model, low), r.data(r, corpus, seed)
         self.loader = Ahead(reader) if self.hw.ahead > 1 else reader
         self.events = {round(share*r.steps): event for share, event in r.events}
