@@ -223,7 +223,7 @@ def report(name, facts):
 def fuzz_lines(a):
     "The verdict on random command lines: printed, counted, kept."
     counts, findings = lines(a.n, a.seed)
-    report('lines', dict(n=a.n, seed=a.seed, well=counts.get('well', 0), ran=counts.get('ran', 0), findings=len(findings)))
+    report('lines', dict(n=a.n, seed=a.seed, well=counts.get('well', 0), ran=counts.get('ran', 0), findings=[f'{verdict}: {ascii(words)}' for words, verdict, _ in findings]))
     print(f"{a.n} lines of seed {a.seed}: {counts.get('well', 0)} ended well, {counts.get('ran', 0)} ran on, {len(findings)} findings")
     return int(bool(findings))
 
