@@ -11,7 +11,6 @@ import faulthandler, importlib.util, os, shutil, sys, sysconfig, time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import lru_cache
 from typing import Callable
 import torch, torch.distributed as dist
 from pathlib import Path
@@ -136,7 +135,6 @@ def precision(r, hw:Hardware) -> str: # such as 'bf16, head fp8'
     return f'{low}{note}, head ' + ('fp8' if hw.fp8 else f'{low} (no fp8 here)')
 
 # %% ../../nbs/89_machine.ipynb #checks
-@lru_cache(64)
 def batches(r) -> list: # of (rows, tokens in a row), one a step
     "The sizes of all batches of a run"
     every = (r.schedule(r, step) for step in range(r.total))
