@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np, torch, torch.distributed as dist
 from .catalog import RECORD_RUN, default, record, records
 from .errors import BadInput, Parser, command, printable
-from .lab.audit import mark, notes
+from .lab.audit import notes, sign
 from .lab.statistics import meets
 from .race.checkpoint import facts_for, latest, load_tensors, recipe_in, same_run
 from .race.data import VAL_TOKENS, corpus
@@ -63,7 +63,7 @@ def list_records() -> str:
     for name, r in records().items():
         x = facts.get(name)
         measured = f"{'not measured':>17}{'':9}"
-        if x: measured = f"{x['mean']:.4f} ± {x['sd']:.4f}{mark(x):1}{x['cpu']:8.1f}"
+        if x: measured = f"{x['mean']:.4f} ± {x['sd']:.4f}{sign(x):1}{x['cpu']:8.1f}"
         rows.append(f"{name:12}{','.join(map(str, r.history)) or '-':>11}{r.pocket['steps']:7d}"
                     f"{measured:>26}  {r.about}")
     told = ['pocket track', f"loss is mean ± sd over seeds, the target is {TARGET['pocket']}", notes(facts)]

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from ..catalog import record, records
 from ..errors import BadInput
-from .audit import mark, notes, summarize
+from .audit import notes, sign, summarize
 from .bench import ratios
 from .figures import smooth, style
 from ..race.results import load_results, summary
@@ -40,7 +40,7 @@ def board_text(facts:dict) -> str: # of `board`
     for n, x in facts.items():
         times = f"{'' if x['raced'] else '~'}{x['times']:.1f}"
         lines.append(f"{n:10s}{x['steps']:6,}{x['batch']:13,}{x['cpu']:7.1f} ± {x['cpu_sd']:4.1f}"
-                     f"{x['wall']:9.1f}{x['mean']:9.4f} ± {x['sd']:.4f}{x['p']:9.1e}{mark(x):1s}{times:>10s}")
+                     f"{x['wall']:9.1f}{x['mean']:9.4f} ± {x['sd']:.4f}{x['p']:9.1e}{sign(x):1s}{times:>10s}")
     lines += [f"± sd over {min(x['seeds'] for x in facts.values())} seeds or more; "
               'p that the mean misses the target, on seeds that chose nothing;',
               'x nanogpt: times as fast, raced side by side; ~ by seconds of other days', notes(facts)]
@@ -63,7 +63,7 @@ def poster(facts:dict, # of `board`
     for place, (key, title) in titles.items():
         a, values = ax[place], [x[key] for x in facts.values()]
         spread = [x.get(f'{key}_sd', 0) for x in facts.values()]
-        bars = a.barh([f'{n} {mark(x)}'.strip() for n, x in facts.items()], values, xerr=spread,
+        bars = a.barh([f'{n} {sign(x)}'.strip() for n, x in facts.items()], values, xerr=spread,
                       color=color.values(), height=.7, error_kw=dict(lw=1))
         a.bar_label(bars, [f'{v:,.0f}' if v >= 10 else f'{v:.1f}' for v in values], padding=4,
                     fontsize=8)
