@@ -39,10 +39,6 @@ def text(folder, n=30_000):
 
 # Files
 
-def deep(n):
-    return json.loads('[' * n + ']' * n)
-
-
 def changed_facts(facts, dice):
     "Facts with one of them missing, of another kind, or with numbers that no recipe has."
     facts = json.loads(json.dumps(facts))
@@ -252,8 +248,6 @@ class Disk:
             for name in files:
                 inode = os.stat(os.path.join(folder, name)).st_ino
                 held[inode] = Path(folder, name).read_bytes()
-                if self.how == 'torn':
-                    self.names.setdefault(folder, {})
         names = self.names if self.how == 'cut' else {
             f: {n: os.stat(os.path.join(f, n)).st_ino for n in files} | dict.fromkeys(folders) for f, folders, files in os.walk(self.root)}
         shutil.rmtree(self.root, ignore_errors=True)

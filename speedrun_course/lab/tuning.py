@@ -169,6 +169,7 @@ def add_tune(p):
 def tune_record(a): # parsed options
     "Tune a record, and print the best numbers as its statement has them"
     if a.budget < 3: raise BadInput(f'--budget {a.budget}: at least 3 runs')
+    if not 0 <= a.fixed < 1e6: raise BadInput(f'--fixed {a.fixed}: a number of rows, from 0 to 1,000,000')
     best = tune(record(a.record), a.budget, a.track, fixed=a.fixed, workers=a.workers,
                 more=dict(map(own_dial, a.dial)))
     print(statement(best, a.track))

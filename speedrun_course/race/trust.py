@@ -46,9 +46,10 @@ def recipe_of(path, facts:dict, most:int=2**62): # the largest size that the fil
     check_facts(path, facts)
     try: base = record(facts['record']).on(facts['track'] if facts['track'] in TRACKS else '')
     except (BadInput, AttributeError): raise doubted(path, 'its record or track is unknown')
-    try: r = checked(replace(base, **{k: like({n: getattr(base, n) for n in NUMBERS}[k], v)
-                                      for k, v in facts['changed'].items()}))
-    except (BadInput, KeyError, ValueError, OverflowError): raise doubted(path, 'its numbers')
+    changed = facts['changed']
+    if not changed.keys() <= {*NUMBERS}: raise doubted(path, 'its numbers')
+    try: r = checked(replace(base, **{k: like(getattr(base, k), v) for k, v in changed.items()}))
+    except (BadInput, ValueError, OverflowError): raise doubted(path, 'its numbers')
     if max(getattr(r, k) for k in SIZES) > most: raise doubted(path, 'larger than its tensors')
     if digest(r) != facts['digest']: raise doubted(path, 'its digest')
     return r
