@@ -161,8 +161,8 @@ def judged(words, good, dice, limit=LIMIT):
 def make_good(folder):
     "A folder with what a good user has: a run, shards, results and a planned trial."
     from speedrun_course.__main__ import main
-    from speedrun_course.race.data import POCKET
-    shutil.copytree(POCKET, folder/'shards')
+    from speedrun_course.race.data import SHIPPED
+    shutil.copytree(SHIPPED['pocket'], folder/'shards')
     for name in ('official/nanogpt.jsonl', 'official/muon.jsonl', 'bench/nanogpt-muon.jsonl'):
         (folder/'results'/name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(root/'results'/name, folder/'results'/name)

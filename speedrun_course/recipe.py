@@ -100,8 +100,8 @@ class Numbers:
     precision: str = ''        # of matrix products: fp32, bf16
 
 PLACES, NUMBERS = (tuple(f.name for f in fields(kind)) for kind in (Places, Numbers))
-TRACKS = 'pocket', 'fineweb'
-TARGET = dict(pocket=1.93, fineweb=3.28)                   # validation loss to reach, nats per token
+TRACKS = 'pocket', 'desk', 'fineweb'
+TARGET = dict(pocket=1.93, desk=4.20, fineweb=3.28)        # validation loss to reach, nats per token
 
 # %% ../nbs/06_recipes.ipynb #recipe
 @dataclass(frozen=True, eq=False, repr=False)
@@ -115,20 +115,22 @@ class Recipe(Places, Numbers):
     arm: bool = False          # no record, but tried against one?
     restates: bool = False     # does it compute what its parent computes, by other means?
     pocket: Mapping = field(default_factory=dict)
+    desk: Mapping = field(default_factory=dict)
     fineweb: Mapping = field(default_factory=dict)
     track: str = ''            # whose numbers are filled in; '' before on()
 
     def but(self, name, about, *, history=(), interpolated=False, arm=False, restates=False,
-            pocket={}, fineweb={}, **places):
+            pocket={}, desk={}, fineweb={}, **places):
         "The next record: this one, but for what is named"
         for what, given, known in (('place', places, PLACES), ('pocket number', pocket, NUMBERS),
+                                   ('desk number', desk, NUMBERS),
                                    ('fineweb number', fineweb, NUMBERS)):
             for k in given.keys() - set(known):
                 raise TypeError(f'{name}: no {what} is called {k!r}{nearest(k, known)}')
         return replace(self, name=name, about=about, parent=self, history=history,
                        interpolated=interpolated, arm=arm, restates=restates,
                        **places, pocket=merge(self.pocket, pocket),
-                       fineweb=merge(self.fineweb, fineweb))
+                       desk=merge(self.desk, desk), fineweb=merge(self.fineweb, fineweb))
 
     def on(self, track:str):
         "This recipe with one track's numbers filled in: what parts get as `r`"
@@ -167,7 +169,7 @@ RANGES = dict(vocab=(1, 2**24), tokens=(0, 2**24), layers=(1, 1000), heads=SIZE,
               cooldown=SHARE, floor=SHARE, rates=(0, 1e30), momentum=SHARE, momentum_start=SHARE,
               momentum_warmup=SHARE, betas=SHARE, eps=(1e-30, 1.), decay=(0, 1e6), clip=(0, 1e30),
               evals=(0, 1_000_000))
-WORDS = dict(pocket=78, fineweb=50257)                     # token ids in the tracks' texts
+WORDS = dict(pocket=78, desk=4096, fineweb=50257)          # token ids in the tracks' texts
 
 def each(name:str, value) -> list: # of (name, number)
     "The numbers in a number of a recipe, which may be several"

@@ -21,6 +21,9 @@ nanogpt = Recipe('nanogpt', 'Train GPT-2 as nanoGPT does', history=(1,),
     pocket=dict(vocab=80, layers=4, heads=4, width=128, seq=64, rows=12, steps=2000, warmup=.05,
                 floor=.1, rates=dict(all=1e-3), betas=(.9, .99), eps=1e-8, decay=.1, clip=1.,
                 evals=4, precision='fp32'),
+    desk=dict(vocab=4096, layers=8, heads=2, width=128, seq=512, rows=4, steps=2400, warmup=.05,
+              floor=.1, rates=dict(all=4e-3), betas=(.9, .95), eps=1e-8, decay=.1, clip=1.,
+              evals=4, precision='fp32'),
     fineweb=dict(vocab=50257, layers=12, heads=12, width=768, seq=1024, rows=512, steps=19560,
                  warmup=700/19560, rates=dict(all=6e-4), betas=(.9, .95), eps=1e-8, decay=.1,
                  clip=1., evals=78, precision='bf16'))
@@ -38,6 +41,7 @@ rotary = baseline.but('rotary', 'Turn positions into angles; drop biases, gains 
     history=(2,), embed=TokenEmbed, linear=Matrix, norm=RMSNorm, qk=Rotary, schedule=trapezoid,
     pocket=dict(steps=952, warmup=.12, cooldown=.72, rates=dict(all=3.8e-3), betas=(.85, .904),
                 decay=.068),
+    desk=dict(cooldown=.7, floor=0.),
     fineweb=dict(steps=9536, warmup=256/9536, cooldown=2048/9536, floor=0.,
                  rates=dict(all=1.8e-3)))
 
@@ -49,6 +53,7 @@ modern = rotary.but('modern', 'Bound the logits, square the ReLU, start as the i
     history=(5,), interpolated=True, qk=part(QKNorm, then=Rotary), mlp=ReLU2, init=zero_out,
     pocket=dict(steps=600, warmup=.17, cooldown=.73, floor=.01, rates=dict(all=1.4e-3),
                 betas=(.83, .925), decay=.11),
+    desk=dict(steps=1300),
     fineweb=dict(vocab=50304, heads=6, steps=7844))
 
 # %% ../nbs/12_muon.ipynb #records-imports
@@ -59,6 +64,8 @@ muon = modern.but('muon', 'Make every direction of an update count equally',
     history=(3, 4), project=SplitQKV, optim=MuonAdam,
     pocket=dict(rows=24, steps=165, warmup=0., cooldown=.37, floor=.02, momentum=.85,
                 rates=dict(all=9.2e-3, matrix=1.6e-3), betas=(.8, .967), decay=.035, clip=0.),
+    desk=dict(steps=600, warmup=0., floor=.08, momentum=.9, rates=dict(all=9.2e-3, matrix=1.6e-3),
+              decay=.01, clip=0.),
     fineweb=dict(steps=5100, warmup=0., cooldown=1450/5100, decay=0., clip=0., momentum=.95,
                  rates=dict(all=3.6e-3, matrix=3.6e-4)))
 
@@ -71,6 +78,7 @@ untied = muon.but('untied', 'Give the head a matrix, and each role a rate of its
     optim=part(MuonAdam, scale=spectral),
     pocket=dict(steps=145, cooldown=.62, floor=.18, momentum=.81, betas=(.81, .975), decay=.092,
                 rates=dict(matrix=.056, embed=.078, head=.0078)),
+    desk=dict(rates=dict(matrix=.05, embed=.3, head=.014)),
     fineweb=dict(steps=4578, cooldown=1308/4578, rates=dict(embed=.3, head=.002, matrix=.02)))
 
 # %% ../nbs/13_shortcuts.ipynb #shortcuts-record
@@ -80,6 +88,7 @@ shortcuts = untied.but('shortcuts', 'Bring values and embedding back; cap the lo
     pocket=dict(rows=16, steps=197, cooldown=.83, floor=.08, betas=(.84, .985), decay=.01,
                 rates=dict(matrix=.031, embed=.12, head=.004, scalar=.056),
                 momentum=.9, momentum_start=.48, momentum_warmup=.077),
+    desk=dict(rates=dict(scalar=.05), momentum_start=.75, momentum_warmup=.3),
     fineweb=dict(steps=3200, cooldown=914/3200, rates=dict(scalar=.02), momentum_start=.85,
                  momentum_warmup=500/3200))
 
@@ -102,6 +111,7 @@ values = unet.but('values', 'Mix values from tables into attention',
     pocket=dict(steps=131, cooldown=.54, betas=(.89, .927), decay=.016,
                 rates=dict(matrix=.068, embed=.15, head=.0085, scalar=.066),
                 momentum=.82, momentum_start=.64),
+    desk=dict(steps=400),
     fineweb=dict(steps=2540))
 
 # %% ../nbs/14_values.ipynb #lean-record
@@ -124,6 +134,7 @@ flex = lean.but('flex', 'Attend within documents and a window, over long streams
                 betas=(.93, .969), decay=.011, momentum=.86, momentum_start=.65,
                 momentum_warmup=.72,
                 rates=dict(matrix=.068, embed=.12, head=.008, scalar=.043)),
+    desk=dict(seq=2048, rows=1, tile=32, window=128),
     fineweb=dict(seq=65536, rows=8, bos=50256, tile=128, window=1024, steps=1488,
                  momentum_warmup=500/1488))
 
@@ -136,6 +147,7 @@ windows = flex.but('windows', 'Let the window grow with the run',
     pocket=dict(window_start=8, window=32, cooldown=.65, floor=.07, betas=(.91, .955), decay=.01,
                 momentum=.84, momentum_start=.62, momentum_warmup=.64,
                 rates=dict(matrix=.097, embed=.11, head=.0068, scalar=.045)),
+    desk=dict(window_start=32, window=256),
     fineweb=dict(window_start=64, window=1792, steps=1388, betas=(.8, .95), cooldown=640/1750,
                  momentum_warmup=300/1388, rates=dict(matrix=.05)))
 
@@ -145,6 +157,7 @@ longshort = windows.but('longshort', 'Look far in few layers, more sharply; star
     pocket=dict(steps=93, cooldown=.73, floor=.05, betas=(.91, .961), momentum=.86,
                 momentum_start=.66,
                 momentum_warmup=.53, rates=dict(matrix=.11, embed=.1, head=.0065, scalar=.047)),
+    desk=dict(steps=360),
     fineweb=dict(steps=1376, cooldown=.45, floor=.1, eps=1e-10, momentum_warmup=300/1376))
 
 # %% ../nbs/17_fp8.ipynb #records-imports
@@ -172,6 +185,7 @@ record27 = sharded.but('record27', 'Sum the loss, scale the logits, give all mat
     pocket=dict(window=96, cooldown=.77, floor=.09, betas=(.93, .944), decay=.037, momentum=.84,
                 momentum_start=.65, momentum_warmup=.63,
                 rates=dict(matrix=.24, embed=.21, head=.086, scalar=.064)),
+    desk=dict(rates=dict(matrix=.1, head=.16)),
     fineweb=dict(tokens=50304, seq=49152, val_seq=262144, steps=1750, cooldown=.45, evals=14,
                  momentum_warmup=300/1750, rates=dict(head=.22)))
 
@@ -185,6 +199,7 @@ ngrams = record27.but('ngrams', 'Look up the last tokens together', history=(62,
     pocket=dict(ngrams=(2, 3, 4), ngram_rows=16_384, ngram_width=64, steps=40, cooldown=.7,
                 floor=.1, betas=(.91, .944), decay=.024, momentum=.82, momentum_start=.63,
                 momentum_warmup=.8, rates=dict(matrix=.24, embed=.25, head=.12, scalar=.06)),
+    desk=dict(ngrams=(2,), ngram_rows=20_480, ngram_width=128, steps=320),
     fineweb=dict(ngrams=(2,), ngram_rows=251_520, ngram_width=768, steps=1583))
 
 # %% ../nbs/27_ngrams.ipynb #sprint-record
@@ -195,6 +210,7 @@ sprint = windows.but('sprint', 'Look up the last tokens together; make the rest 
                 steps=42, cooldown=.68, floor=.18, betas=(.81, .984), decay=.013, momentum=.9,
                 momentum_start=.68, momentum_warmup=.12,
                 rates=dict(matrix=.086, embed=.15, head=.019, scalar=.096)),
+    desk=dict(ngrams=(2,), ngram_rows=20_480, ngram_width=128),
     fineweb=dict(ngrams=(2,), ngram_rows=251_520, ngram_width=768, steps=1255))
 
 # %% ../nbs/41_diff.ipynb #records-imports
@@ -211,7 +227,7 @@ diff2 = fp8.but('diff2', "Subtract a second query's map, as much as the token as
 
 # %% ../nbs/41_diff.ipynb #arms
 diff_thin = diff.but('diff-thin', 'Pair heads of half the width', interpolated=True, arm=True,
-                     pocket=dict(heads=8), fineweb=dict(heads=12))
+                     pocket=dict(heads=8), desk=dict(heads=4), fineweb=dict(heads=12))
 
 diff2_narrow = fp8.but('diff2-narrow', 'Spend no more on two maps than on one', interpolated=True,
                        arm=True, attn=part(all_but, place=7/12, attention=HalfOut),
@@ -220,7 +236,7 @@ diff2_narrow = fp8.but('diff2-narrow', 'Spend no more on two maps than on one', 
                        mix=part(DiffV2, shrink=2, **fp8.mix.keywords))
 
 wide_heads = fp8.but('wide-heads', 'Have as many heads as `diff`', interpolated=True, arm=True,
-                     pocket=dict(heads=2), fineweb=dict(heads=3))
+                     pocket=dict(heads=2), desk=dict(heads=1), fineweb=dict(heads=3))
 
 head_norm = fp8.but('head-norm', 'Norm each head, as `diff` does', interpolated=True, arm=True,
                     gate=HeadNorm)

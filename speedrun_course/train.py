@@ -21,7 +21,7 @@ from .errors import BadInput, Parser, command, printable
 from .lab.audit import notes, sign
 from .lab.statistics import meets
 from .race.checkpoint import facts_for, latest, load_tensors, recipe_in, same_run
-from .race.data import VAL_TOKENS, corpus
+from .race.data import corpus
 from .race.folder import finished, tidy
 from .race.machine import team
 from .race.plan import plan
@@ -156,9 +156,9 @@ def chosen_recipe(a): # parsed options -> filled-in recipe, or one line saying w
 def choose_data(a, r): # -> recipe, corpus, target
     "What it is trained on, and the loss to reach if there is one"
     data = corpus(r.track, a.data)
-    if data.vocab and a.data: r = replace(r, vocab=data.vocab)
-    whole = data.origin and len(data.val)-1 == VAL_TOKENS[r.track]
-    return r, data, TARGET[r.track] if whole else None     # another text has no target
+    chosen = any(s.startswith('vocab=') for s in a.set)
+    if data.vocab and a.data and not chosen: r = replace(r, vocab=data.vocab, tokens=0)
+    return r, data, TARGET[r.track] if data.whole else None # another text has no target
 
 # %% ../nbs/53_train.ipynb #folder
 def first(look): # -> what look() gave there

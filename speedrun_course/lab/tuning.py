@@ -46,7 +46,9 @@ def between(low, high):
     return lambda u: round(low + (high-low)*u, 2)
 
 # %% ../../nbs/09_tuning.ipynb #which-dials
-def dials(r, more:dict={}) -> dict: # number -> (0..1 -> value); more: a record's own
+def dials(r, more:dict={}, # a record's own
+          only=()              # beginnings of names; all by default
+         ) -> dict: # number -> (0..1 -> value)
     "What tuning may turn in a recipe, each within a range around what is usual or what it is"
     tokens = [64*n for n in (12, 16, 24, 32, 48, 64)]      # in a batch; four processes share it
     turn = dict(rows=lambda u: max(4, round(tokens[min(5, int(6*u))]/r.seq/4)*4),
@@ -58,13 +60,14 @@ def dials(r, more:dict={}) -> dict: # number -> (0..1 -> value); more: a record'
                  momentum_start=between(.4, .9), momentum_warmup=log_between(.05, .8),
                  window=lambda u: (2, 3, 4, 6, 8, 12)[min(5, int(6*u))]*r.tile)
     # what a recipe has none of stays so; beta1, beta2 and rates are no numbers of their own
-    return {k: dial for k, dial in turn.items() if not hasattr(r, k) or getattr(r, k)} | more
+    turn = {k: dial for k, dial in turn.items() if not hasattr(r, k) or getattr(r, k)}
+    return {k: dial for k, dial in turn.items() if not only or k.startswith(tuple(only))} | more
 
-def setting(r, u, fixed=0., more:dict={}) -> list: # assignments for override()
+def setting(r, u, fixed=0., more:dict={}, only=()) -> list: # assignments for override()
     "A point of the unit cube as numbers of the recipe, at the same cost of training"
-    got = {k: dial(x) for (k, dial), x in zip(dials(r, more).items(), u)}
-    betas = got.pop('beta1'), got.pop('beta2')
-    steps = round(r.steps*(r.rows+fixed)/(got['rows']+fixed))
+    got = {k: dial(x) for (k, dial), x in zip(dials(r, more, only).items(), u)}
+    betas = [got.pop(k, own) for k, own in zip(('beta1', 'beta2'), r.betas)]
+    steps = round(r.steps*(r.rows+fixed)/(got.get('rows', r.rows)+fixed))
     return [f'{k}={v}' for k, v in got.items()] + [
         f'betas={betas[0]}+{betas[1]}', f'steps={steps}', 'evals=1']
 
@@ -74,30 +77,33 @@ def numbers_in(r) -> dict: # name -> value
     return (vars(r) | dict(zip(('beta1', 'beta2'), r.betas)) |
             {f'rates.{k}': v for k, v in r.rates.items()})
 
-def point_of(r, more:dict={}) -> np.ndarray: # of numbers in 0..1
+def point_of(r, more:dict={}, only=()) -> np.ndarray: # of numbers in 0..1
     "The point of the unit cube that is nearest to a recipe's own numbers"
     own = numbers_in(r)
     grid = np.linspace(0, 1, 1001)
     def middle(k, dial):
         off = np.abs(np.array([dial(u) for u in grid]) - own[k])
         return grid[off <= off.min()*(1+1e-9)].mean()      # the middle of all that round to it
-    return np.array([middle(k, dial) for k, dial in dials(r, more).items()])
+    return np.array([middle(k, dial) for k, dial in dials(r, more, only).items()])
 
 # %% ../../nbs/09_tuning.ipynb #tune
 def tune(r:Recipe, budget:int=24, track='pocket', say=print,
          fixed:float=0., # what a step costs beside its rows, in rows
          more:dict={},   # dials of the record's own: number -> (0..1 -> value)
+         only=(),        # beginnings of the dials' names; all by default
+         steps:int=None, # of a run; the record's by default
          **how) -> dict: # the best result
     """Search a record's numbers on the tuning split: the first run as the recipe stands, up to
     two thirds anywhere (Sobol), the rest closing in on the best"""
     from scipy.stats import qmc
-    bound, tried = r.on(track), []
+    bound, tried = override(r.on(track), *([f'steps={steps}'] if steps else [])), []
     for k in more:
         if type(numbers_in(bound).get(k)) not in (int, float):
             raise BadInput(f'--dial {k}: {r.name} has no single number of that name')
+    if not dials(bound, more, only): raise BadInput(f"--only: {r.name} has no dial that begins with {', '.join(only)}")
     n = 32 if budget <= 32 else 2**math.ceil(math.log2(budget))
-    points = qmc.Sobol(len(dials(bound, more)), seed=0).random(n)[:budget]
-    points[0] = point_of(bound, more)
+    points = qmc.Sobol(len(dials(bound, more, only)), seed=0).random(n)[:budget]
+    points[0] = point_of(bound, more, only)
     explore = budget*2//3
     while len(tried) < budget:
         done = len(tried)
@@ -106,7 +112,7 @@ def tune(r:Recipe, budget:int=24, track='pocket', say=print,
             now = points[done:done + math.ceil((budget-explore)/2)]
             best = min(tried, key=lambda t: t[0])[1]
             now = np.clip(best + (now - .5)*.3, 0, 1)
-        settings = [setting(bound, u, fixed, more) for u in now]
+        settings = [setting(bound, u, fixed, more, only) for u in now]
         for u, s, result in zip(now, settings, tuning_runs(bound, settings, track, **how)):
             tried.append((result['final'], u, result))
             say(f"{len(tried):3d} {result['final']:.4f}  {' '.join(s)}")
@@ -165,13 +171,16 @@ def add_tune(p):
                    help='what a step costs beside its rows, in rows (default %(default)s)')
     p.add_argument('--dial', action='append', default=[], metavar='NAME=LOW:HIGH',
                    help="turn another number, too: one of the record's own")
+    p.add_argument('--only', action='append', default=[], metavar='NAME',
+                   help='turn only the dials whose names begin so, such as rates (default: all)')
+    p.add_argument('--steps', type=int, metavar='N', help="of a run (default: the record's)")
 
 def tune_record(a): # parsed options
     "Tune a record, and print the best numbers as its statement has them"
     if a.budget < 3: raise BadInput(f'--budget {a.budget}: at least 3 runs')
     if not 0 <= a.fixed < 1e6: raise BadInput(f'--fixed {a.fixed}: a number of rows, from 0 to 1,000,000')
     best = tune(record(a.record), a.budget, a.track, fixed=a.fixed, workers=a.workers,
-                more=dict(map(own_dial, a.dial)))
+                more=dict(map(own_dial, a.dial)), only=a.only, steps=a.steps)
     print(statement(best, a.track))
 
 def add_count(p):

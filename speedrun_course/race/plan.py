@@ -226,7 +226,7 @@ def bill(r, machine) -> str:
             f'{c.besides:9.1f}{c.dollars:9.2f}{cut}')
 
 def measured(r) -> str:
-    "What a pocket run took where it was measured"
+    "What a run on a CPU track took where it was measured"
     x = next((x for x in summary().values() if x['digest'] == digest(r)), None)
     if not x: return 'time        not measured yet'
     return (f"time        {x['wall']:.1f} s ({x['cpu']:.1f} CPU-seconds) with {x['threads']} "
@@ -235,7 +235,7 @@ def measured(r) -> str:
 # %% ../../nbs/51_plan.ipynb #plan
 def plan(r, machines=MACHINES) -> str:
     "What a run needs: tokens and FLOPs, and memory, time and money on each machine"
-    if r.track == 'pocket': return '\n'.join([*needs(r), measured(r)])
+    if r.track != 'fineweb': return '\n'.join([*needs(r), measured(r)])
     return '\n'.join([*needs(r), '',
         f"{'':20}{'tokens':>7}{'pieces':>8}{'memory':>12}{'training':>10}{'besides':>9}"
         f"{'dollars':>9}",

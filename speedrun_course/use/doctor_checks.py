@@ -17,7 +17,8 @@ from ..catalog import RECORD_RUN, default, record, records
 from ..errors import BadInput
 from ..lab.profile import roofline
 from ..parts.flex import kernel_options
-from ..race.data import FINEWEB_SHARDS, POCKET, SHARDS_SHA256, corpus, sha256
+from ..race.corpora import SHARDS_SHA256
+from ..race.data import FINEWEB_SHARDS, SHIPPED, corpus, sha256
 from ..race.loop import Race
 from ..race.machine import hardware, lacking, precision
 from ..race.plan import MACHINES, flops, micro_tokens, shards
@@ -93,12 +94,14 @@ def used():
 
 # %% ../../nbs/93_doctor_checks.ipynb #shards
 def data_files():
-    "Are the pocket's shards as they were built, and how many of FineWeb's are here?"
-    bad = [name for name, digest in SHARDS_SHA256.items()
-           if not (POCKET/name).exists() or sha256(POCKET/name) != digest]
-    if bad: yield Problem(f"{POCKET}: {' and '.join(bad)} missing or damaged",
-                          f'speedrun data pocket --out {POCKET}', stops=True)
-    else: yield Line('pocket', f'{len(SHARDS_SHA256)} shards, as they were built (SHA-256)')
+    "Are the shards that ship as they were built, and how many of FineWeb's are here?"
+    for track, sums in SHARDS_SHA256.items():
+        home = SHIPPED[track]
+        bad = [name for name, digest in sums.items()
+               if not (home/name).exists() or sha256(home/name) != digest]
+        if bad: yield Problem(f"{home}: {' and '.join(bad)} missing or damaged",
+                              f'speedrun data {track} --out {home}', stops=True)
+        else: yield Line(track, f'{len(sums)} files, as they were built (SHA-256)')
     folder, need = Path('data/fineweb10B'), shards(record(RECORD_RUN).on('fineweb'))[0]
     here = [name for name in fineweb_names(FINEWEB_SHARDS) if (folder/name).exists()]
     torn = [name for name in here if not is_whole(folder/name)]

@@ -13,12 +13,13 @@ from multiprocessing import get_context
 from pathlib import Path
 from ..errors import BadInput, printable
 from ..files import write_whole
-from ..race.data import (Corpus, FINEWEB_SHARDS, SMALL, build_pocket, build_text,
-                                       corpus, read_shard, source, write_source)
+from ..race.corpora import build_desk, build_pocket, build_text
+from ..race.data import (Corpus, FINEWEB_SHARDS, ORIGINS, SMALL, corpus, read_shard,
+                                       source, write_source)
 from .hub_errors import guard_library, hub_trouble
 
 # %% ../../nbs/91_download.ipynb #fineweb-names
-FINEWEB = 'kjj0/fineweb10B-gpt2' # dataset repository
+FINEWEB = ORIGINS['fineweb'] # dataset repository
 SHARD_BYTES = 200_001_024 # of a shard of 100 million tokens
 
 def fineweb_names(shards:int) -> list[str]:
@@ -183,14 +184,17 @@ def add_data(p):
     a.add_argument('--shards', type=int, default=9, metavar='N', help='training shards, 1 to 103, '
                    '0.2 GB each, and one for validation (default %(default)s, together 2 GB)')
     a.add_argument('--out', default='data/fineweb10B', metavar='DIR', help='(default %(default)s)')
-    a = kinds.add_parser('pocket', help='build the pocket corpus from its sources')
-    a.set_defaults(do=lambda a: make(a, build_pocket))
-    a.add_argument('--out', default='data/pocket', metavar='DIR', help='(default %(default)s)')
+    for track, build in dict(pocket=build_pocket, desk=build_desk).items():
+        a = kinds.add_parser(track, help=f'build the {track} corpus from its sources')
+        a.set_defaults(do=lambda a, build=build: make(a, build))
+        a.add_argument('--out', default=f'data/{track}', metavar='DIR', help='(default %(default)s)')
     a = kinds.add_parser('text', help='build a corpus from text files, one document each')
-    a.set_defaults(do=lambda a: make(a, lambda out: build_text(a.files, out)))
+    a.set_defaults(do=lambda a: make(a, lambda out: build_text(a.files, out, a.bpe)))
     a.add_argument('files', nargs='+', metavar='FILE',
                    help='UTF-8 text; lines of <|endoftext|> separate documents')
     a.add_argument('--out', required=True, metavar='DIR', help='folder to write')
+    a.add_argument('--bpe', type=int, default=0, metavar='N', help='make N byte-pair tokens, for the '
+                   'desk track (default: characters, for the pocket track)')
     a = kinds.add_parser('tokens', help='note in which tokens shards of your own are written')
     a.set_defaults(do=lambda a: note(a))
     a.add_argument('folder', metavar='DIR', help='folder of shards')
