@@ -29,6 +29,7 @@ VERBS = {
     'trial': ('lab.report', 'one idea against another, at equal tokens, FLOPs and time'),
     'report': ('lab.report', 'make table and picture of a trial again from its runs'),
     'measure': ('lab.jobs', 'run seeds of a record and keep their results'),
+    'worth': ('lab.worth', 'run records and their parts at equal tokens'),
     'tune': ('lab.tuning', "search a record's numbers on the tuning split"),
     'count': ('lab.tuning', 'count the steps that a record needs to the target'),
     'replay': ('lab.audit', 'run the first steps of a record again and compare with its result'),

@@ -114,21 +114,24 @@ class Recipe(Places, Numbers):
     interpolated: bool = False # are its FineWeb numbers ours, put between history's?
     arm: bool = False          # no record, but tried against one?
     restates: bool = False     # does it compute what its parent computes, by other means?
+    alone: Mapping = field(default_factory=dict) # changes that can be tried alone: label -> 'place number …'
     pocket: Mapping = field(default_factory=dict)
     desk: Mapping = field(default_factory=dict)
     fineweb: Mapping = field(default_factory=dict)
     track: str = ''            # whose numbers are filled in; '' before on()
 
     def but(self, name, about, *, history=(), interpolated=False, arm=False, restates=False,
-            pocket={}, desk={}, fineweb={}, **places):
+            alone={}, pocket={}, desk={}, fineweb={}, **places):
         "The next record: this one, but for what is named"
         for what, given, known in (('place', places, PLACES), ('pocket number', pocket, NUMBERS),
                                    ('desk number', desk, NUMBERS),
                                    ('fineweb number', fineweb, NUMBERS)):
             for k in given.keys() - set(known):
                 raise TypeError(f'{name}: no {what} is called {k!r}{nearest(k, known)}')
+        for k in {k.partition('.')[0] for names in alone.values() for k in names.split()}:
+            if k not in PLACES + NUMBERS: raise TypeError(f'{name}: no place or number is called {k!r}')
         return replace(self, name=name, about=about, parent=self, history=history,
-                       interpolated=interpolated, arm=arm, restates=restates,
+                       interpolated=interpolated, arm=arm, restates=restates, alone=alone,
                        **places, pocket=merge(self.pocket, pocket),
                        desk=merge(self.desk, desk), fineweb=merge(self.fineweb, fineweb))
 
@@ -279,7 +282,7 @@ def differences(a, b) -> dict: # name -> value in b
 def digest(r) -> str:
     "A short name for exactly these parts and numbers; what is left neutral does not count"
     assert r.track, 'a digest belongs to one track: on(track) first'
-    about = 'name', 'about', 'parent', 'history', 'interpolated', 'arm', 'restates', 'track', *TRACKS
+    about = 'name', 'about', 'parent', 'history', 'interpolated', 'arm', 'restates', 'alone', 'track', *TRACKS
     neutral = lambda f: f.default if f.default is not MISSING else f.default_factory()
     values = {f.name: exactly(getattr(r, f.name)) for f in fields(r)
               if f.name not in about and getattr(r, f.name) != neutral(f)}

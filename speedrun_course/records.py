@@ -38,7 +38,9 @@ from .parts.rotary import *
 
 # %% ../nbs/10_rotary.ipynb #rotary-record
 rotary = baseline.but('rotary', 'Turn positions into angles; drop biases, gains and the cosine',
-    history=(2,), embed=TokenEmbed, linear=Matrix, norm=RMSNorm, qk=Rotary, schedule=trapezoid,
+    history=(2,), alone=dict(angles='embed qk', unbiased='linear', norm='norm',
+                             trapezoid='schedule cooldown floor'),
+    embed=TokenEmbed, linear=Matrix, norm=RMSNorm, qk=Rotary, schedule=trapezoid,
     pocket=dict(steps=952, warmup=.12, cooldown=.72, rates=dict(all=3.8e-3), betas=(.85, .904),
                 decay=.068),
     desk=dict(cooldown=.7, floor=0.),
@@ -50,7 +52,8 @@ from .parts.modern import *
 
 # %% ../nbs/11_modern.ipynb #modern-record
 modern = rotary.but('modern', 'Bound the logits, square the ReLU, start as the identity',
-    history=(5,), interpolated=True, qk=part(QKNorm, then=Rotary), mlp=ReLU2, init=zero_out,
+    history=(5,), interpolated=True, alone=dict(norm='qk', square='mlp', zero='init'),
+    qk=part(QKNorm, then=Rotary), mlp=ReLU2, init=zero_out,
     pocket=dict(steps=600, warmup=.17, cooldown=.73, floor=.01, rates=dict(all=1.4e-3),
                 betas=(.83, .925), decay=.11),
     desk=dict(steps=1300),
@@ -61,7 +64,7 @@ from .parts.muon import *
 
 # %% ../nbs/12_muon.ipynb #muon-record
 muon = modern.but('muon', 'Make every direction of an update count equally',
-    history=(3, 4), project=SplitQKV, optim=MuonAdam,
+    history=(3, 4), alone=dict(split='project'), project=SplitQKV, optim=MuonAdam,
     pocket=dict(rows=24, steps=165, warmup=0., cooldown=.37, floor=.02, momentum=.85,
                 rates=dict(all=9.2e-3, matrix=1.6e-3), betas=(.8, .967), decay=.035, clip=0.),
     desk=dict(steps=600, warmup=0., floor=.08, momentum=.9, rates=dict(all=9.2e-3, matrix=1.6e-3),
@@ -74,7 +77,8 @@ from .parts.shortcuts import *
 
 # %% ../nbs/13_shortcuts.ipynb #untied-record
 untied = muon.but('untied', 'Give the head a matrix, and each role a rate of its own',
-    history=(8,), embed=NormedEmbed, head=UntiedHead, init=untied_init,
+    history=(8,), alone=dict(norm='embed', head='head init rates.head', spectral='optim rates.matrix'),
+    embed=NormedEmbed, head=UntiedHead, init=untied_init,
     optim=part(MuonAdam, scale=spectral),
     pocket=dict(steps=145, cooldown=.62, floor=.18, momentum=.81, betas=(.81, .975), decay=.092,
                 rates=dict(matrix=.056, embed=.078, head=.0078)),
@@ -83,7 +87,9 @@ untied = muon.but('untied', 'Give the head a matrix, and each role a rate of its
 
 # %% ../nbs/13_shortcuts.ipynb #shortcuts-record
 shortcuts = untied.but('shortcuts', 'Bring values and embedding back; cap the logits',
-    history=(9,), value=ValueResidual, inject=X0Mix, cap=part(SoftCap, at=30.),
+    history=(9,), alone=dict(values='value rates.scalar', embedding='inject rates.scalar', cap='cap',
+                             momentum='schedule momentum_start momentum_warmup'),
+    value=ValueResidual, inject=X0Mix, cap=part(SoftCap, at=30.),
     schedule=warm_momentum,
     pocket=dict(rows=16, steps=197, cooldown=.83, floor=.08, betas=(.84, .985), decay=.01,
                 rates=dict(matrix=.031, embed=.12, head=.004, scalar=.056),
@@ -116,7 +122,8 @@ values = unet.but('values', 'Mix values from tables into attention',
 
 # %% ../nbs/14_values.ipynb #lean-record
 lean = values.but('lean', 'Keep the outer tables; let half the planes stand, one layer rest',
-    history=(17, 18), interpolated=True, embed=part(ValueTables, pattern=outer),
+    history=(17, 18), interpolated=True,
+    alone=dict(outer='embed value', half='qk', rest='attn', cap='cap'), embed=part(ValueTables, pattern=outer),
     value=part(ValueMix, pattern=outer), attn=part(all_but, place=7/12),
     qk=part(QKNorm, then=part(Rotary, frequencies=half_truncated)), cap=part(SoftCap, at=15.),
     pocket=dict(steps=145, cooldown=.56, floor=.12, betas=(.91, .953), decay=.013,
@@ -129,7 +136,7 @@ from .parts.flex import *
 
 # %% ../nbs/15_flex.ipynb #flex-record
 flex = lean.but('flex', 'Attend within documents and a window, over long streams',
-    history=(12,), interpolated=True, mix=Windowed, backend=by_device, schedule=windowed,
+    history=(12,), interpolated=True, alone=dict(rows='seq rows'), mix=Windowed, backend=by_device, schedule=windowed,
     pocket=dict(seq=256, rows=8, steps=89, tile=8, window=16, cooldown=.71, floor=.08,
                 betas=(.93, .969), decay=.011, momentum=.86, momentum_start=.65,
                 momentum_warmup=.72,
@@ -153,7 +160,7 @@ windows = flex.but('windows', 'Let the window grow with the run',
 
 # %% ../nbs/16_windows.ipynb #longshort-record
 longshort = windows.but('longshort', 'Look far in few layers, more sharply; start at documents',
-    history=(20, 26), interpolated=True, mix=part(LongShort, sharpness=.12*128**.5), data=aligned,
+    history=(20, 26), interpolated=True, alone=dict(sharp='mix', aligned='data'), mix=part(LongShort, sharpness=.12*128**.5), data=aligned,
     pocket=dict(steps=93, cooldown=.73, floor=.05, betas=(.91, .961), momentum=.86,
                 momentum_start=.66,
                 momentum_warmup=.53, rates=dict(matrix=.11, embed=.1, head=.0065, scalar=.047)),
@@ -179,7 +186,7 @@ from .parts.record27 import *
 
 # %% ../nbs/19_record27.ipynb #record27
 record27 = sharded.but('record27', 'Sum the loss, scale the logits, give all matrices one shape',
-    history=(21, 25, 27), loss=SummedLoss, cap=ScaledCap,
+    history=(21, 25, 27), alone=dict(sum='loss', scale='cap rates.head', alike='mlp'), loss=SummedLoss, cap=ScaledCap,
     product=part(FP8Product, scales=fixed_scales),
     mlp=AlikeMLP, head=PatientHead,
     pocket=dict(window=96, cooldown=.77, floor=.09, betas=(.93, .944), decay=.037, momentum=.84,
