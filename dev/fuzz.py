@@ -170,7 +170,7 @@ def make_good(folder):
         small = ['--set', 'width=32', '--set', 'layers=1', '--set', 'evals=1']
         assert main(['train', 'muon', '--steps', '2', '--out', 'run', *small]) == 0
         assert main(['train', 'muon', '--steps', '4', '--stop', '2', '--out', 'half', *small]) == 0
-        assert main(['trial', 'baseline', 'muon', '--name', 'trial', '--seeds', '100-101', '--set', 'steps=10', *small]) == 0
+        assert main(['trial', 'baseline', 'muon', '--track', 'pocket', '--name', 'trial', '--seeds', '100-101', '--set', 'steps=10', *small]) == 0
     question = dict(ctx='In the forest stands', endings=[' a man.', ' a tree.', ' a house.', ' nothing.'], label=0)
     (folder/'answers.jsonl').write_text((json.dumps(question) + '\n')*2)
     (folder/'mine.py').write_text('from speedrun_course.catalog import record\nidea = record("muon").but("idea", "Try this", pocket=dict(width=32))\n')

@@ -29,7 +29,7 @@ from .race.results import seeds, summary
 from .race.run import run_race, start
 from .recipe import TARGET, TRACKS, override
 from .use import hub, trackers
-from .use.generate import sample
+from .use.generate import Words, sample
 from .use.hub import check_repo
 from .use.trackers import available
 
@@ -51,22 +51,26 @@ def tell(race, result, out, target=None):
               'speedrun data fineweb records it')
     print(f'log.txt, result.json and model.safetensors are in {out}/; to let it write more:\n'
           f'speedrun generate {out}')
-    if race.corpus.chars:
-        text = printable(sample(race.model, race.r, race.corpus.chars), keep='\n\t')
-        print(f"\nthe model, asked for 300 characters:\n{'-'*40}\n{text}\n{'-'*40}")
+    corpus, show = race.corpus, dict(n=300, asked='300 characters')
+    if corpus.tokenizer: show = dict(n=80, asked='80 tokens')
+    if not (corpus.chars or corpus.tokenizer): return
+    try: text = corpus.chars or Words(corpus.tokenizer, race.r.bos)
+    except BadInput as e: return print(printable(f'no sample of its text: {e}')) # the run is safe
+    said = printable(sample(race.model, race.r, text, n=show['n']), keep='\n\t').strip('\n')
+    print(f"\nthe model, asked for {show['asked']}:\n{'-'*40}\n{said}\n{'-'*40}")
 
 # %% ../nbs/53_train.ipynb #list
-def list_records() -> str:
-    "All records with what was measured of them on the pocket track"
+def list_records(track='pocket') -> str:
+    "All records with what was measured of them on a track"
     rows = [f"{'record':12}{'official':>11}{'steps':>7}{'loss':>17} {'CPU-s':>8}  what it does"]
-    facts = summary()
+    facts = summary(track)
     for name, r in records().items():
         x = facts.get(name)
         measured = f"{'not measured':>17}{'':9}"
         if x: measured = f"{x['mean']:.4f} ± {x['sd']:.4f}{sign(x):1}{x['cpu']:8.1f}"
-        rows.append(f"{name:12}{','.join(map(str, r.history)) or '-':>11}{r.pocket['steps']:7d}"
+        rows.append(f"{name:12}{','.join(map(str, r.history)) or '-':>11}{r.on(track).steps:7d}"
                     f"{measured:>26}  {r.about}")
-    told = ['pocket track', f"loss is mean ± sd over seeds, the target is {TARGET['pocket']}", notes(facts)]
+    told = [f'{track} track', f'loss is mean ± sd over seeds, the target is {TARGET[track]}', notes(facts)]
     return '\n'.join([*rows, '; '.join(filter(None, told))])
 
 # %% ../nbs/53_train.ipynb #parser
@@ -74,10 +78,11 @@ def add_train(p):
     "The options of `train`"
     p.set_defaults(do=lambda a: train(a))
     p.add_argument('record', nargs='?', metavar='RECORD',
-                   help="which one (see speedrun list); without it, the pocket's best, a little "
-                        f'longer than it needs on average, or on FineWeb {RECORD_RUN}')
+                   help="which one (see speedrun list); without it, the track's best, on the pocket track "
+                        'a little longer than it needs on average')
     p.add_argument('--track', choices=TRACKS,
-                   help='shipped characters for a CPU, or FineWeb for GPUs (default pocket)')
+                   help='characters of plays for a CPU, seconds a run; tokens of speeches for a CPU, '
+                        'minutes a run; or FineWeb for GPUs (default pocket)')
     one = p.add_mutually_exclusive_group()
     one.add_argument('--seed', type=int, metavar='N',
                      help='of the weights, and of the data where it is drawn (default 0)')
@@ -120,8 +125,9 @@ def add_machine(p):
 
 # %% ../nbs/53_train.ipynb #add-others
 def add_list(p):
-    "The options of `list`: none"
-    p.set_defaults(do=lambda a: print(list_records()))
+    "The options of `list`"
+    p.set_defaults(do=lambda a: print(list_records(a.track)))
+    p.add_argument('--track', choices=TRACKS, default='pocket', help='(default %(default)s)')
 
 def add_plan(p):
     "The options of `plan`"
@@ -150,7 +156,7 @@ def chosen_recipe(a): # parsed options -> filled-in recipe, or one line saying w
         if getattr(a, name) == '':
             raise BadInput(f"--{name.replace('_', '-')} '': is empty; name one, or leave it out")
     track = a.track or 'pocket'
-    r = record(a.record or RECORD_RUN).on(track) if a.record or track != 'pocket' else default()
+    r = record(a.record).on(track) if a.record else default(track)
     return override(r, *([f'steps={a.steps}'] if a.steps is not None else []), *a.set)
 
 def choose_data(a, r): # -> recipe, corpus, target
@@ -240,7 +246,7 @@ def one_run(a, r, data, target, seed:int, state=None) -> tuple: # state: to go o
 
 def train(a): # parsed options
     "Train a record of the speedrun"
-    if a.list: return print(list_records())
+    if a.list: return print(list_records(a.track or 'pocket'))
     chosen = chosen_recipe(a)
     r, state = continued(a) if a.resume and a.resume != 'auto' else (chosen, None)
     if a.plan: return print(plan(r))

@@ -17,7 +17,7 @@ from ..errors import BadInput
 from ..race.data import corpus
 from ..race.loop import NotFinite, Race, follow
 from ..race.machine import hardware
-from ..race.results import (CONFIRM, KINDS, RELIED_ON, RESULTS, load_results,
+from ..race.results import (CHOOSE, CONFIRM, KINDS, RELIED_ON, home, load_results,
                                           need_clean_commit, result_of, save_result, seeds)
 from ..race.watch import Bar
 from ..recipe import Recipe, TRACKS, digest, override
@@ -91,7 +91,7 @@ def collect(r:Recipe, seeds, *assignments, # numbers to override, 'name=value' e
     "Results of a record for several seeds, running those that are missing"
     base = r.on(track)
     filled = override(base, *assignments)
-    jobs = [Job(filled, base, seed, kind, str(folder or RESULTS), threads_for(workers), show, look)
+    jobs = [Job(filled, base, seed, kind, str(folder or home(track)), threads_for(workers), show, look)
             for seed in seeds]
     if kind in RELIED_ON and not folder and not all(job.on_file() for job in jobs):
         need_clean_commit(kind)
@@ -124,7 +124,7 @@ def add_measure(p):
     p.set_defaults(do=measure)
     add_work(p)
     p.add_argument('--seeds', type=seeds, metavar='A-B', help='(default 100-104, '
-                   f'for confirm {CONFIRM[0]}-{CONFIRM[-1]})')
+                   'for confirm 150-159, on the desk track 150-154)')
     p.add_argument('--kind', choices=KINDS, default='official',
                    help='which results they are (default %(default)s)')
     p.add_argument('--set', action='append', default=[], metavar='NAME=VALUE',
@@ -132,7 +132,7 @@ def add_measure(p):
 
 def measure(a): # parsed options
     "Run seeds of a record, and say how each ended"
-    chosen = a.seeds or (CONFIRM if a.kind == 'confirm' else range(100, 105))
+    chosen = a.seeds or (CONFIRM[a.track] if a.kind == 'confirm' else CHOOSE)
     for x in collect(record(a.record), chosen, *a.set, track=a.track, kind=a.kind,
                      workers=a.workers, show=a.workers == 1):
         final = 'not validated' if x['final'] is None else f"{x['final']:.4f}"

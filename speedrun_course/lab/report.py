@@ -16,7 +16,8 @@ from .figures import style
 from .look import look
 from .statistics import effects
 from .trial import (COMPARISONS, Finding, Trial, begin, clock, decision,
-                                       findings, run_trial, slope, take_up)
+                                       findings, hours, run_trial, slope, take_up)
+from .worth import EQUAL
 from ..race.results import seeds
 from ..recipe import Recipe, TRACKS, override
 
@@ -98,7 +99,9 @@ def folder_name(name:str) -> str:
 # %% ../../nbs/82_report.ipynb #chosen
 def arms_of(a) -> dict: # label -> recipe, filled in
     "The arms that the command line asks for, if a trial can be made of them"
-    arms = {text: arm(text, a.track, *a.set) for text in a.arms}
+    chosen = any(text.startswith('steps=') for text in a.set)
+    steps = [f'steps={EQUAL}'] if a.track == 'desk' and not chosen else []
+    arms = {text: arm(text, a.track, *steps, *a.set) for text in a.arms}
     if len(arms) < 2:
         raise BadInput('trial: at least two different arms; others are compared with the first')
     if not 2 <= a.seeds[-1] - a.seeds[0] + 1 <= 10_000:
@@ -124,9 +127,11 @@ def add_trial(p):
                         'own (module:name); the others are compared with the first')
     p.add_argument('--seeds', type=seeds, default=range(100, 110), metavar='A-B',
                    help='(default 100-109)')
-    p.add_argument('--track', choices=TRACKS, default='pocket', help='(default %(default)s)')
+    p.add_argument('--track', choices=TRACKS, default='desk', help='(default %(default)s, where ideas '
+                   'show; the pocket track takes minutes instead of hours)')
     p.add_argument('--set', action='append', default=[], metavar='NAME=VALUE',
-                   help='override a number in all arms')
+                   help=f'override a number in all arms (on the desk track, steps={EQUAL} unless you say '
+                        'otherwise)')
     p.add_argument('--name', help='of the folder in results/reports (default: the arms)')
     p.add_argument('--workers', type=int, default=1, metavar='N',
                    help='runs at once, one thread each (default %(default)s: one run, all threads)')
@@ -135,7 +140,8 @@ def try_arms(a): # parsed options
     "Make a trial of arms, or go on with it, and say what it found"
     arms, name = arms_of(a), folder_name(a.name or '-'.join(a.arms))
     with only_one(name):
-        t = begin(name, arms, a.seeds)
+        t = begin(name, arms, a.seeds, rounds=1 if a.track == 'desk' else 2)
+        print(f'the runs that are missing take about {hours(t):.1f} CPU-hours', flush=True)
         run_trial(t, arms, a.workers, look)
     tell_trial(t)
 

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['COMPARISONS', 'WORD', 'power', 'seeds_needed', 'laps', 'lap', 'Ratio', 'clock', 'budget', 'identity', 'with_steps',
-           'Trial', 'complete', 'take_up', 'begin', 'run_trial', 'slope', 'Finding', 'one_sided', 'findings',
+           'Trial', 'complete', 'take_up', 'begin', 'run_trial', 'hours', 'slope', 'Finding', 'one_sided', 'findings',
            'clock_ends', 'decision']
 
 # %% ../../nbs/40_trial.ipynb #imports
@@ -167,7 +167,7 @@ def begin(name:str, arms:dict, seeds:range, folder=None, say=print, **how) -> Tr
     base, path = next(iter(arms.values())), Path(folder or RESULTS)/'reports'/name/'trial.json'
     if base.steps < 10: raise BadInput(f'a trial of {base.steps} steps: at least 10 are needed')
     if not path.exists():
-        say(f'timing {len(arms)} arms')
+        say(f'timing {len(arms)} arms, {how.get("rounds", 2)} times {base.steps} steps each')
         seconds = laps(arms, **how)
         write_json(path, dict(seeds=[seeds[0], seeds[-1]], track=base.track, steps=base.steps,
                   arms=budget(arms, seconds), seconds=seconds, commit=commit(),
@@ -198,6 +198,16 @@ def run_trial(t:Trial, arms:dict, workers:int=1, look=None, say=print):
         say(f"{done:4d} of {len(jobs)}  seed {x['seed']}  {x['record']:14s} "
             f"{x['steps']} steps  {x['final']:.4f}")
     do_all(jobs, workers, tell)
+
+# %% ../../nbs/40_trial.ipynb #hours
+def hours(t:Trial) -> float: # CPU-hours, if each run has one thread
+    "What the runs of a trial that are missing will take, by the laps of its plan"
+    missing = {} # (record, digest) -> seconds; arms may share runs
+    for label, own in t.arms.items():
+        for what, (steps, name) in own['runs'].items():
+            runs = len(t.seeds) - len(t.runs(label, what))
+            missing[own['record'], name] = runs*steps*np.median(t.plan['seconds'][label])
+    return sum(missing.values())/3600
 
 # %% ../../nbs/40_trial.ipynb #slope
 def slope(t:Trial) -> float: # nats per 1% of steps, above zero

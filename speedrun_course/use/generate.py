@@ -111,14 +111,14 @@ class Characters:
         return np.array([0, *(len(c.encode()) for c in self.chars)])
 
 # %% ../../nbs/54_generate.ipynb #sample
-def sample(model, r, chars:str, prompt:str='\n', n:int=300, temperature:float=.8,
-           seed:int=0) -> str:
-    "Text from a model of characters, scene after scene: BOS is never drawn"
-    text, training = Characters(chars), model.training
-    prompt = ''.join(c for c in prompt if c in chars)
+def sample(model, r, text, # the characters, or `Words`
+           prompt:str='\n', n:int=300, temperature:float=.8, seed:int=0) -> str:
+    "Text that a model writes, document after document: BOS is never drawn"
+    text, training = Characters(text) if isinstance(text, str) else text, model.training
+    if isinstance(text, Characters): prompt = ''.join(c for c in prompt if c in text.chars)
     ids = torch.tensor([text.encode(prompt)], device=next(model.parameters()).device)
     found = generate(model.eval(), r, ids, n, seed, temperature=temperature, known=text.size,
-                     banned=(BOS,))
+                     banned=(text.bos,))
     written = text.decode([i.item() for i in found])
     model.train(training)
     return prompt + written
