@@ -12,24 +12,25 @@ from contextlib import contextmanager
 from numbers import Integral, Real
 from pathlib import Path
 import numpy as np
-from ..catalog import DEFAULT, record, records
+from ..catalog import BEST, record, records
 from ..errors import BadInput
 from ..files import read_json, read_lines
 from .jobs import Job, do
-from ..race.results import RESULTS, load_results, machine, save_result, seeds, summary
+from ..race.results import (RESULTS, home, load_results, machine, save_result, seeds,
+                                          summary)
 
 # %% ../../nbs/85_bench.ipynb #bench
 def bench(names, # two records or more
-          rounds:int=3, *assignments, folder=None, say=print) -> list[dict]:
+          rounds:int=3, *assignments, track='pocket', folder=None, say=print) -> list[dict]:
     "Race records against each other, interleaved, each a program of its own with one validation"
     runs = []
     for i in range(rounds):
         for name in there_and_back(names, i):
-            x = timed_program(name, 100+i, 'evals=1', *assignments) | dict(round=i)
+            x = timed_program(name, track, 100+i, 'evals=1', *assignments) | dict(round=i)
             runs.append(x)
             say(f"{name} seed {100+i}: {x['wall']:.1f} s of training, {x['process']:.1f} s in all")
     # rounds of two benches do not mix
-    (Path(folder or RESULTS)/'bench'/f"{'-'.join(names)}.jsonl").unlink(missing_ok=True)
+    (Path(folder or home(track))/'bench'/f"{'-'.join(names)}.jsonl").unlink(missing_ok=True)
     for x in runs: save_result(x, 'bench', '-'.join(names), folder)
     return runs
 
@@ -37,12 +38,12 @@ def there_and_back(names, i:int) -> list:
     "The order in round i: every second round goes backwards, so that nobody is always first"
     return list(names) if i % 2 == 0 else list(reversed(names))
 
-def timed_program(name:str, seed:int, *assignments) -> dict: # the result, with seconds of the `process`
+def timed_program(name:str, track:str, seed:int, *assignments) -> dict: # the result, with seconds of the `process`
     "Train a record in a program of its own, and time that from start to end"
     with tempfile.TemporaryDirectory() as tmp:
         options = [x for a in assignments for x in ('--set', a)]
         command = [sys.executable, '-m', 'speedrun_course.train', name, *options,
-                   '--seed', str(seed), '--out', f'{tmp}/run']
+                   '--track', track, '--seed', str(seed), '--out', f'{tmp}/run']
         start = time.perf_counter()
         done = subprocess.run(command, capture_output=True)
         whole = time.perf_counter() - start
@@ -154,13 +155,13 @@ def won(runs, slow:str, fast:str) -> str: # three lines
     return '\n'.join(lines)
 
 # %% ../../nbs/85_bench.ipynb #contest
-def contest(names, rounds:int):
+def contest(names, rounds:int, track='pocket'):
     "Race whole programs, the first against each of the others, and say how it went"
     names = [record(name).name for name in names]
     if len(set(names)) < max(2, len(names)):
         raise BadInput('bench: at least two different records, and none twice')
     if not 1 <= rounds <= 1000: raise BadInput(f'--rounds {rounds}: at least 1, at most 1000')
-    runs = bench(names, rounds)
+    runs = bench(names, rounds, track=track)
     for name in names[1:]: print(f'{name} against {names[0]}\n{won(runs, names[0], name)}')
 
 # %% ../../nbs/85_bench.ipynb #verbs
@@ -181,8 +182,8 @@ def tell_race(a): # parsed options
 
 def add_bench(p):
     "The options of `bench`"
-    p.set_defaults(do=lambda a: contest(a.records, a.rounds))
-    p.add_argument('records', nargs='*', default=['nanogpt', DEFAULT], metavar='RECORD',
-                   help='the first is what the others are compared with (default: nanogpt and the '
-                        'fastest)')
+    p.set_defaults(do=lambda a: contest(a.records or ['nanogpt', BEST[a.track]], a.rounds, a.track))
+    p.add_argument('records', nargs='*', metavar='RECORD', help='the first is what the others are '
+                   "compared with (default: nanogpt and the track's best)")
+    p.add_argument('--track', choices=('pocket', 'desk'), default='pocket', help='(default %(default)s)')
     p.add_argument('--rounds', type=int, default=3, help='(default %(default)s)')

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from ..errors import BadInput
 from .statistics import meets
-from ..race.data import VAL_TOKENS, corpus
+from ..race.data import SHIPPED, VAL_TOKENS, corpus
 from ..race.log import Log, read_log
 from ..recipe import TARGET
 
@@ -24,18 +24,19 @@ TOLD = 'record', 'track', 'digest', 'changed', 'seed', 'validation', 'stream' # 
 def own_rules(facts:dict) -> tuple: # reasons against a run, what its log does not tell
     "Does one of our own logs keep the rules: validation tokens, stream and its order?"
     against, val, stream = [], facts.get('validation', ''), facts.get('stream', '')
-    pocket = corpus() if facts.get('track') == 'pocket' else None
+    track = facts.get('track')
+    own = corpus(track) if track in SHIPPED else None
     count = re.match(r'(\d{1,15}) tokens', val)
-    if pocket and val and val != pocket.facts['val']:
-        against.append(f"scores {val}, not the pocket's {pocket.facts['val']}")
-    elif count and int(count[1]) != VAL_TOKENS.get(facts.get('track'), int(count[1])):
+    if own and val and val != own.facts['val']:
+        against.append(f"scores {val}, not the {track}'s {own.facts['val']}")
+    elif count and int(count[1]) != VAL_TOKENS.get(track, int(count[1])):
         against.append(f"scores {int(count[1]):,} validation tokens, not all")
     if stream.startswith('RandomWindows'): against.append('reads its tokens in a random order')
-    if pocket and stream and pocket.facts['train'] not in stream:
-        against.append(f"trains on {stream}, not on the pocket's {pocket.facts['train']}")
-    if pocket and re.fullmatch('[0-9]', facts.get('seed', '')):
+    if own and stream and own.facts['train'] not in stream:
+        against.append(f"trains on {stream}, not on the {track}'s {own.facts['train']}")
+    if own and re.fullmatch('[0-9]', facts.get('seed', '')):
         against.append(f"has seed {facts['seed']}, which is for tuning")
-    far = ["whether its shards are FineWeb's"] if facts.get('track') == 'fineweb' else []
+    far = ["whether its shards are FineWeb's"] if track == 'fineweb' else []
     return against, [f'its {k}' for k in TOLD if k not in facts] + far
 
 # %% ../../nbs/81_claims.ipynb #public-rules

@@ -227,7 +227,7 @@ def bill(r, machine) -> str:
 
 def measured(r) -> str:
     "What a run on a CPU track took where it was measured"
-    x = next((x for x in summary().values() if x['digest'] == digest(r)), None)
+    x = next((x for x in summary(r.track).values() if x['digest'] == digest(r)), None)
     if not x: return 'time        not measured yet'
     return (f"time        {x['wall']:.1f} s ({x['cpu']:.1f} CPU-seconds) with {x['threads']} "
             f"threads on the course's machine, mean of {x['timed']} runs")
