@@ -9,7 +9,7 @@ __all__ = ['NEUTRAL', 'INK', 'PALE', 'LIGHT', 'EDGE', 'AROUND', 'LINES', 'name_o
 # %% ../../nbs/76_drawing.ipynb #imports
 from html import escape
 from ..parts.baseline import Keep, KeepQK, as_trained, everywhere, nothing_more
-from ..recipe import PLACES, changes, part, spelled
+from ..recipe import changes, part, spelled
 
 # %% ../../nbs/76_drawing.ipynb #names
 NEUTRAL = Keep, KeepQK, as_trained, everywhere, nothing_more, None, ()
@@ -120,9 +120,9 @@ LINES = (('data', 'embed', 'trunk', 'block', 'inject'),
          ('head', 'product', 'cap', 'loss', 'attn', 'linear', 'init'),
          ('backend', 'optim', 'schedule', 'score', 'after', 'events'))
 
-def strip(r, lit=None) -> Picture: # lit: places; by default those that the record changes
-    "The places of the skeleton in four lines, those lit that a record changes"
-    lit, pieces = lit_of(r, lit), []
+def strip(*recipes) -> Picture:
+    "The places of the skeleton in four lines, those lit that some records change"
+    lit, pieces = set().union(*map(changes, recipes)), []
     for i, line in enumerate(LINES):
         w = 428/len(line)
         for j, place in enumerate(line):
