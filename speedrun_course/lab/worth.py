@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['EQUAL', 'equal', 'compared', 'base_of', 'sweep', 'runs_of', 'Worth', 'worth', 'slope_of', 'tokens_for', 'tokens_of',
-           'forest', 'add_worth', 'tell_worth']
+           'forest', 'Card', 'told', 'card', 'add_worth', 'tell_worth']
 
 # %% ../../nbs/44_worth.ipynb #imports
 import math
@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from ..catalog import parts_of, record, records
 from .figures import COLORS, GREY
+from .history import gains, history
 from .jobs import Job, do_all, threads_for
 from .statistics import Difference, paired
 from ..race.results import CHOOSE, home, load_results, need_clean_commit, seeds
@@ -109,6 +110,31 @@ def forest(found:dict, # of `worth`
     ax.set(yticks=range(len(found)), ylim=(len(found)-.4, -.8), xlabel='change of the loss (nats)')
     ax.set_yticklabels(names, ha='left'); ax.tick_params(axis='y', pad=110)
     return ax
+
+# %% ../../nbs/44_worth.ipynb #card
+class Card(str):
+    "Markdown that a notebook shows"
+    def _repr_markdown_(self): return str(self)
+
+def told(x:Worth|None) -> str:
+    "What came out at equal tokens, in words"
+    if x is None: return 'not measured yet'
+    seeds = len({y['seed'] for y in x.runs} & {y['seed'] for y in runs_of(base_of(x.r))})
+    sure = 'less' if x.gain.high < 0 else 'more' if x.gain.low > 0 else 'no difference beyond the noise'
+    return (f'{x.gain.mean:+.3f} nats, 95% interval {x.gain.low:+.3f} to {x.gain.high:+.3f}, '
+            f'{seeds} seeds: {sure}' + (' loss' if sure in ('less', 'more') else ''))
+
+def card(*names) -> Card: # of records
+    "What records brought in the official race, and at equal tokens on the desk track"
+    found, official = worth(), {o.record: o for o in history()}
+    gain, lines = gains(history()), ['| | |', '|---|---|']
+    for r in map(record, names):
+        for k in r.history:
+            o = official[k]
+            lines.append(f'| official record {k} | {o.title}: {o.minutes:g} minutes, {math.expm1(gain.get(k, 0.)):.0%} faster |')
+        lines.append(f'| `{r.name}` on the desk track, at equal tokens | {told(found.get(r.name))} |')
+        lines += [f"| of it, `{name.partition('+')[2]}` alone | {told(found.get(name))} |" for name in parts_of(r)]
+    return Card('\n'.join(lines))
 
 # %% ../../nbs/44_worth.ipynb #verbs
 def add_worth(p):
