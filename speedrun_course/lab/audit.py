@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['CHOSE_NOTHING', 'SIGNS', 'AGREE', 'GPU_CHECKS', 'summarize', 'sign', 'notes', 'standings', 'ladder', 'stale',
-           'recipe_of', 'audit', 'missed', 'chose', 'unconfirmed', 'replay', 'in_turn', 'other_numbers', 'on_gpu',
-           'add_replay', 'tell_replay', 'add_audit', 'tell_audit', 'add_summary']
+           'recipe_of', 'audit', 'missed', 'chose', 'unconfirmed', 'replay', 'replayed', 'in_turn', 'other_numbers',
+           'on_gpu', 'add_replay', 'tell_replay', 'add_audit', 'tell_audit', 'add_summary']
 
 # %% ../../nbs/87_audit.ipynb #imports
 import math, time
@@ -17,6 +17,7 @@ from ..files import read_json, write_json
 from .bench import beats, fastest
 from .figures import color_of
 from .statistics import meets
+from .worth import equal, runs_of
 from ..race.data import corpus
 from ..race.loop import Race, follow
 from ..race.results import (CONFIRM, PACKAGE, RESULTS, home, load_results, machine,
@@ -173,16 +174,21 @@ def unconfirmed(facts:dict) -> list[str]: # a line for each record that fresh se
 AGREE = 1e-3  # nats: the largest difference of a replayed training loss
 
 def replay(name:str, steps:int=None, # by default as many as can agree on this processor
-           folder=None) -> float: # largest difference of a training loss
+           folder=None, track='pocket') -> float: # largest difference of a training loss
     "Run the first steps of a record again, as its oldest seed on file was run, and compare"
-    found = load_results(name, folder=folder, track='pocket')
-    if not found: raise BadInput(f'{name}: no official results to compare with')
+    r, found = replayed(name, track, folder)
+    if not found: raise BadInput(f'{name}: no results on the {track} track to compare with')
     x, own = found[0], torch.get_num_threads()
     steps = steps or (20 if x['processor'] == machine()['processor'] else 10)
     torch.set_num_threads(x['threads'])
-    try: losses, _ = follow(Race(record(name).on('pocket'), corpus(), x['seed'], stop=steps))
+    try: losses, _ = follow(Race(r, corpus(track), x['seed'], stop=steps))
     finally: torch.set_num_threads(own)
     return max(abs(a-b) for a, b in zip(losses, x['losses'][:steps]))
+
+def replayed(name:str, track:str, folder=None) -> tuple: # filled-in recipe, its results
+    "What is replayed on a track: official runs, on the desk those at equal tokens"
+    if track == 'desk': return equal(record(name)), runs_of(record(name), folder)
+    return record(name).on(track), load_results(name, folder=folder, track=track)
 
 def in_turn(names:list, n:int, day:int) -> list:
     "Some of the names, others on each day, so that all come round"
@@ -228,19 +234,22 @@ def add_replay(p):
     p.add_argument('records', nargs='*', metavar='RECORD')
     p.add_argument('--steps', type=int, metavar='N', help='(default: as many as can agree: 20 on '
                    'the processor that made the results, else 10)')
+    p.add_argument('--track', choices=('pocket', 'desk'), default='pocket', help='(default %(default)s)')
     p.add_argument('--some', type=int, metavar='N', help='as many records, others each day')
     p.add_argument('--all', action='store_true', help='all records')
 
 def tell_replay(a): # parsed options
     "Run the first steps again, and say whether they agree with the results on file"
     if a.steps is not None and a.steps < 1: raise BadInput(f'--steps {a.steps}: must be at least 1')
-    names, known = [record(n).name for n in a.records], list(records())
+    names = [record(n).name for n in a.records]
+    known = [n for n in records() if replayed(n, a.track)[1]]
+    if (a.some or a.all) and not known: raise BadInput(f'replay: no results of the {a.track} track in {home(a.track)}')
     if a.some: names += in_turn(known, a.some, int(time.time()//86_400))
     if a.all: names += known
     if not names: raise BadInput('replay: name a record, or say --some N or --all')
     off = {}
     for name in names:
-        off[name] = replay(name, a.steps)
+        off[name] = replay(name, a.steps, track=a.track)
         print(f'{name}: the first losses are within {off[name]:.1e} of the result on file', flush=True)
     wrong = [n for n in off if not off[n] <= AGREE]
     if wrong:
