@@ -50,7 +50,8 @@ def compile_kernel(found:Found, part:str, name:str, source:str, limit:int): # ->
     from torch._inductor.async_compile import _load_triton_kernel_from_source
     kernel, log = _load_triton_kernel_from_source(name, source), io.StringIO()
     if kernel.configs is None: return kernel               # the same source was there before
-    asked, known = len(kernel.configs), dict(part=part, kernel=name.removeprefix('triton_'))
+    asked, known = len(kernel.configs), dict(part=part, graph=len(found.graphs),
+                                      kernel=name.removeprefix('triton_'))
     try:
         with contextlib.redirect_stdout(log): kernel.precompile(warm_cache_only=True)
     except Exception as e: found.faults.append(f"{part}: {known['kernel']} does not compile: {first_line(e)}")
@@ -95,9 +96,9 @@ class Watcher:
         self.found, self.say, self.part, self.code = Found(), say, '', ''
         self.limit = torch.cuda.get_device_properties(0).shared_memory_per_block_optin
         config.compile_threads = 1
-        # both would hide kernels or load them
-        config.fx_graph_cache, config.use_static_triton_launcher = False, False
-        knobs.nvidia.dump_ptxas_log = True
+        # a launcher would load kernels; of what comes from a cache, ptxas says nothing
+        config.use_static_triton_launcher, config.fx_graph_cache = False, False
+        knobs.compilation.always_compile, knobs.nvidia.dump_ptxas_log = True, True
         AsyncCompile.triton = lambda _, name, source, device_str='cuda': self.kernel(name, source)
         AsyncCompile.wait = lambda _, scope: None
         GraphLowering.save_output_code = self.keep

@@ -189,8 +189,7 @@ def main(argv=None): # GPU MODULE ARGUMENT…
     name, module, *rest = sys.argv[1:] if argv is None else argv
     pretend(name)
     sys.argv = [module, *rest]
-    try: runpy.run_module(module, run_name='__main__', alter_sys=True)
-    except KeyboardInterrupt: return 130                   # who started this says so
+    runpy.run_module(module, run_name='__main__', alter_sys=True)
 
 # %% ../../nbs/77_nogpu.ipynb #guard-main
 if __name__ == '__main__': sys.exit(main())
