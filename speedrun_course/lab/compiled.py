@@ -40,7 +40,7 @@ def compile_apart(gpu:str, say:Callable=print, # hears how far it is
         return read_json(f'{tmp}/found.json', dict)
 
 # %% ../../nbs/77_compiled.ipynb #table
-COLUMNS = f"{'part':15}{'kernel':44}{'warps':>6}{'stages':>7}{'registers':>10}{'spilled':>10}"
+COLUMNS = f"{'part':12}{'kernel':36}{'warps':>6}{'stages':>7}{'registers':>10}{'spilled':>10}"
 
 def heavy(k:dict, limit:int) -> bool: # k: a row of `kernels`
     "Is a kernel worth a line of its own?"
@@ -49,17 +49,17 @@ def heavy(k:dict, limit:int) -> bool: # k: a row of `kernels`
 def line(k:dict, what:str) -> str:
     "A kernel in the table"
     spilled = f"{k['stored']}/{k['loaded']}"
-    return (f"{k['part']:15}{what:44}{k['warps']:6}{k['stages']:7}{k['registers']:10}{spilled:>10}"
-            f"{k['shared']:15,}")
+    return (f"{k['part']:12}{what:36}{k['warps']:6}{k['stages']:7}{k['registers']:10}{spilled:>10}"
+            f"{k['shared']:19,}")
 
-def shortly(name:str, most:int=43) -> str: # of a kernel
+def shortly(name:str, most:int=35) -> str: # of a kernel
     "A name that fits: its kind and its end are what tells kernels apart"
     name = name.replace('_fused_', ' ', 1)
     return name if len(name) <= most else f'{name[:most-12]}…{name[-11:]}'
 
 def table(x:dict) -> str: # x: what `drive` found
     "The kernels of each part"
-    lines = [COLUMNS + f"{'of '+format(x['limit'], ','):>15}"]
+    lines = [COLUMNS + f"{'shared of '+format(x['limit'], ','):>19}"]
     for part in dict.fromkeys(k['part'] for k in x['kernels']):
         own = [k for k in x['kernels'] if k['part'] == part]
         some = [k for k in own if heavy(k, x['limit'])]
@@ -73,7 +73,7 @@ def table(x:dict) -> str: # x: what `drive` found
 # %% ../../nbs/77_compiled.ipynb #graphs
 def graphs(x:dict) -> str:
     "How large each graph is, and what it leaves to others"
-    return '\n'.join(f"{g['part']:15}{g['operations']:6,} operations in one graph; left to libraries: "
+    return '\n'.join(f"{g['part']:12}{g['operations']:6,} operations in one graph; left to libraries: "
                      + (', '.join(f'{n} {name}' for name, n in g['library'].items()) or 'nothing')
                      for g in x['graphs'])
 
@@ -166,7 +166,7 @@ def tell_compile(a): # parsed options; status 1 if there is a fault
     x = compile_apart(a.gpu, name=r.name, rows=a.rows, parts=parts, track=a.track)
     print(f'\n{table(x)}\n\n{graphs(x)}')
     for part, why in x['absent'].items():
-        if part in (parts or PARTS): print(f'{part:15}left out: {why}')
+        if part in (parts or PARTS): print(f'{part:12}left out: {why}')
     why = unkept(x, a.rows, parts)
     print(f'\nnot kept in results: {why}' if why else f'\nkept in {keep(x)}')
     print(total(x))

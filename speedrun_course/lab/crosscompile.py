@@ -188,6 +188,8 @@ class Step:
         for p in self.model.parameters(): p.grad = torch.empty_like(p)
         optim.step(self.now)
         self.r.after(self.model, optim, self.now)
+        for name, t in optim.state_dict().items():         # a single number may be anywhere
+            if t.ndim and t.device.type != 'cuda': raise RuntimeError(f'{name} is on {t.device}')
 
 # %% ../../nbs/77_crosscompile.ipynb #rows
 def shortened(r, tokens:int): # 0: as long as they are
@@ -213,6 +215,7 @@ def drive(name:str, rows:int=0, parts=(), # as in `shortened`; all that the reco
             try: getattr(step, watcher.part)()
             except RuntimeError as e: found.faults.append(f'{watcher.part}: {first_line(e)}')
             else: found.faults += unproved(watcher)
+            if watcher.part == 'optim': say('optim: done on shapes')
     return dict(record=name, digest=digest(stated), gpu=torch.cuda.get_device_name(),
                 torch=torch.__version__.partition('+')[0], triton=triton_version(), commit=commit(),
                 rows=dict(train=r.seq, validate=r.val_seq or r.seq), limit=watcher.limit, absent=missing,
