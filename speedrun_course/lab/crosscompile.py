@@ -31,12 +31,12 @@ class Found:
     "What compilers said of a record"
     kernels: list = field(default_factory=list)  # a dict for each configuration of a kernel
     graphs: list = field(default_factory=list)   # a dict for each graph
-    faults: list = field(default_factory=list)   # what does not compile or does not fit, a line each
+    faults: list = field(default_factory=list)   # what does not compile or fit, a line each
 
 def ptxas_said(log:str) -> list: # of dicts
-    "Registers of a thread, and bytes that it stores and loads because it lacks some, for each cubin"
-    kernels = re.findall(r'(\d+) bytes spill stores, (\d+) bytes spill loads\n.*?Used (\d+) registers', log)
-    return [dict(registers=int(r), stored=int(s), loaded=int(l)) for s, l, r in kernels]
+    "Registers of a thread, and bytes it stores and loads for want of some, for each cubin"
+    words = r'(\d+) bytes spill stores, (\d+) bytes spill loads\n.*?Used (\d+) registers'
+    return [dict(registers=int(r), stored=int(s), loaded=int(l)) for s, l, r in re.findall(words, log)]
 
 def too_large(kernel:dict, limit:int) -> str: # '' if it fits
     "Why a kernel cannot be started"
@@ -50,23 +50,24 @@ def compile_kernel(found:Found, part:str, name:str, source:str, limit:int): # ->
     from torch._inductor.async_compile import _load_triton_kernel_from_source
     kernel, log = _load_triton_kernel_from_source(name, source), io.StringIO()
     if kernel.configs is None: return kernel               # the same source was there before
-    asked, known = len(kernel.configs), dict(part=part, graph=len(found.graphs),
-                                      kernel=name.removeprefix('triton_'))
+    name, asked = name.removeprefix('triton_'), len(kernel.configs)
     try:
         with contextlib.redirect_stdout(log): kernel.precompile(warm_cache_only=True)
-    except Exception as e: found.faults.append(f"{part}: {known['kernel']} does not compile: {first_line(e)}")
+    except Exception as e: found.faults.append(f'{part}: {name} does not compile: {first_line(e)}')
     results = [r.kernel.metadata for r in kernel.compile_results]
     if 0 < len(results) < asked:
-        found.faults.append(f"{part}: {known['kernel']}: {len(results)} of {asked} configurations compile")
+        found.faults.append(f'{part}: {name}: {len(results)} of {asked} configurations compile')
     for m, said in zip(results, ptxas_said(log.getvalue()), strict=True):
-        row = dict(known, warps=m.num_warps, stages=m.num_stages, **said, shared=m.shared)
+        row = dict(part=part, graph=len(found.graphs), kernel=name, warps=m.num_warps,
+                   stages=m.num_stages, **said, shared=m.shared)
         found.kernels.append(row)
         if fault := too_large(row, limit): found.faults.append(fault)
     return kernel
 
 def first_line(e:Exception) -> str:
     "What an error says, in one line"
-    return next((line.strip()[:200] for line in str(e).splitlines() if line.strip()), type(e).__name__)
+    lines = [line.strip() for line in str(e).splitlines() if line.strip()]
+    return lines[0][:200] if lines else type(e).__name__
 
 # %% ../../nbs/77_crosscompile.ipynb #graphs
 def library_calls(code:str) -> dict: # operation -> how often
@@ -74,7 +75,7 @@ def library_calls(code:str) -> dict: # operation -> how often
     names = re.findall(r'\b(?:extern_kernels|torch\.ops\.\w+)\.(\w+)(?:\.\w+)?\(', code)
     return dict(sorted(Counter(names).items()))
 
-def on_shapes(graph, examples, **how): # -> what Inductor's program would be: takes a list and empties it
+def on_shapes(graph, examples, **how): # -> f(list, which it empties), as Inductor's program is
     "A graph that computes shapes, once Inductor has compiled it"
     from torch._inductor.compile_fx import compile_fx_inner
     fx = torch.fx.GraphModule(graph, copy.deepcopy(graph.graph))
@@ -104,10 +105,10 @@ class Watcher:
         GraphLowering.save_output_code = self.keep
         compile = torch.compile
         # the parts of a record call it, too
-        torch.compile = lambda f, dynamic=None, fullgraph=False: compile(f, dynamic=dynamic,
-                                                                         fullgraph=True, backend=self)
+        torch.compile = lambda f, **how: compile(f, **how | dict(fullgraph=True, backend=self))
 
-    def kernel(self, name, source): return compile_kernel(self.found, self.part, name, source, self.limit)
+    def kernel(self, name, source):
+        return compile_kernel(self.found, self.part, name, source, self.limit)
     def keep(self, code): self.code = code
 
     def __call__(self, graph, inputs): # the back end
@@ -119,8 +120,9 @@ class Watcher:
         self.part += ' back'*bool(how.get('is_backward'))
         count = sum(n.op == 'call_function' for n in graph.graph.nodes)
         run = on_shapes(graph, examples, **how)
-        self.found.graphs.append(dict(part=self.part, operations=count, library=library_calls(self.code)))
-        self.say(f'{self.part}: a graph of {count:,} operations, {len(self.found.kernels)-before} cubins, '
+        calls, cubins = library_calls(self.code), len(self.found.kernels) - before
+        self.found.graphs.append(dict(part=self.part, operations=count, library=calls))
+        self.say(f'{self.part}: a graph of {count:,} operations, {cubins} cubins, '
                  f'{time.perf_counter()-start:.0f} s')
         self.part = stage
         return run
@@ -156,7 +158,8 @@ def empty(*shape, dtype=torch.bfloat16): return torch.empty(shape, dtype=dtype, 
 class Step:
     "The parts of a record's step, on tensors that have shapes only"
     def __init__(self, r, hw:Hardware):
-        self.r, self.hw, self.now = r, hw, replace(r.schedule(r, r.steps//2), step=r.steps//2).to('cuda')
+        self.r, self.hw, half = r, hw, r.steps//2
+        self.now = replace(r.schedule(r, half), step=half).to('cuda')
         self.model = on_gpu(GPT(r, 0, hw.attend, hw.fp8))
         self.forward = torch.compile(self.model, dynamic=False, fullgraph=True)
     def tokens(self, n): return [empty(1, n, dtype=torch.int64) for _ in range(2)]
@@ -209,23 +212,24 @@ def drive(name:str, rows:int=0, parts=(), # as in `shortened`; all that the reco
     if tiles is not None: flex.kernel_options = lambda shared: tiles
     hw, found = hardware(r, 'cuda'), watcher.found
     missing = absent(r, hw)
+    parts = [p for p in parts or PARTS if p not in missing]
     with FakeTensorMode(allow_non_fake_inputs=True):
         step = Step(r, hw)
-        for watcher.part in [p for p in parts or PARTS if p not in missing]:
+        for watcher.part in parts:
             try: getattr(step, watcher.part)()
             except RuntimeError as e: found.faults.append(f'{watcher.part}: {first_line(e)}')
             else: found.faults += unproved(watcher)
             if watcher.part == 'optim': say('optim: done on shapes')
     return dict(record=name, digest=digest(stated), gpu=torch.cuda.get_device_name(),
                 torch=torch.__version__.partition('+')[0], triton=triton_version(), commit=commit(),
-                rows=dict(train=r.seq, validate=r.val_seq or r.seq), limit=watcher.limit, absent=missing,
-                parts=[p for p in parts or PARTS if p not in missing], **asdict(found),
-                seconds=round(time.perf_counter() - start))
+                rows=dict(train=r.seq, validate=r.val_seq or r.seq), limit=watcher.limit,
+                absent=missing, parts=parts, **asdict(found), seconds=round(time.perf_counter() - start))
 
 def unproved(watcher) -> list: # of faults
     "A part that went through and left no graph has not been compiled"
-    if watcher.part == 'optim' or any(g['part'].startswith(watcher.part) for g in watcher.found.graphs): return []
-    return [f'{watcher.part}: nothing was compiled']
+    part, graphs = watcher.part, watcher.found.graphs
+    if part == 'optim' or any(g['part'].startswith(part) for g in graphs): return []
+    return [f'{part}: nothing was compiled']
 
 def triton_version() -> str:
     import triton

@@ -69,14 +69,14 @@ def compiler() -> str: # of C++
 def check_needs():
     "Refuse to pretend where something is missing, in one line that says how to get it"
     if sys.platform != 'linux':
-        raise BadInput('compile: Triton is made for Linux only; use a Linux machine, WSL or a container')
+        raise BadInput('compile: Triton is made for Linux only; use Linux, WSL or a container')
     for package, wanted in MADE_FOR.items():
         if (found := installed(package)) != wanted:
-            raise BadInput(f"compile: works with {package} {wanted} only, here is {found or 'none'}; get it: "
-                           + (f"pip install 'speedrun-course[kernels]', or {package}=={wanted}"
-                              if package == 'triton' else f'pip install {package}=={wanted}'))
+            raise BadInput(f"compile: works with {package} {wanted} only, here is {found or 'none'}; "
+                           f'get it: pip install {package}=={wanted}'
+                           + ' (the extra `kernels`)'*(package == 'triton'))
     if not for_cpus():
-        raise BadInput('compile: works with the build of PyTorch for CPUs only, here is one for GPUs; '
+        raise BadInput('compile: works with the build of PyTorch for CPUs, here is one for GPUs; '
                        'get it in an environment of its own: pip install torch '
                        '--index-url https://download.pytorch.org/whl/cpu')
     if not shutil.which(compiler()):
@@ -112,8 +112,8 @@ def load_guard():
     "Compile the guard against PyTorch's own headers and load it"
     home = torch_folder()
     with tempfile.TemporaryDirectory() as tmp:
-        subprocess.run([compiler(), '-std=c++20', '-shared', '-fPIC', f'-I{home}/include', '-xc++', '-',
-                        '-o', f'{tmp}/guard.so', f'-L{home}/lib', '-lc10', '-ltorch_cpu',
+        subprocess.run([compiler(), '-std=c++20', '-shared', '-fPIC', f'-I{home}/include', '-xc++',
+                        '-', '-o', f'{tmp}/guard.so', f'-L{home}/lib', '-lc10', '-ltorch_cpu',
                         f'-Wl,-rpath,{home}/lib'], input=GUARD, text=True, check=True)
         ctypes.CDLL(f'{tmp}/guard.so')
 
@@ -122,20 +122,20 @@ def answer(gpu):
     "Let PyTorch and Dynamo say that this GPU is here"
     import torch
     from torch._dynamo.device_interface import CudaInterface
-    same, nothing = lambda i: i, lambda *args: None
-    for name, f in dict(is_available=lambda: True, is_initialized=lambda: False, _lazy_init=nothing,
-                        device_count=lambda: 1, current_device=lambda: 0, set_device=nothing,
-                        get_device_properties=lambda device=None: gpu,
+    nothing = lambda *args: None
+    facts = dict(is_available=lambda: True, device_count=lambda: 1, current_device=lambda: 0,
+                 get_device_properties=lambda device=None: gpu)
+    for name, f in dict(facts, is_initialized=lambda: False, _lazy_init=nothing,
+                        set_device=nothing, synchronize=nothing, set_rng_state=nothing,
+                        get_rng_state=lambda device=None: torch.empty(16, dtype=torch.uint8),
                         get_device_capability=lambda device=None: (gpu.major, gpu.minor),
                         get_device_name=lambda device=None: gpu.name,
                         is_bf16_supported=lambda including_emulation=True: True,
                         # Dynamo tells the two by who they are
-                        _exchange_device=same, _maybe_exchange_device=lambda i: i,
-                        get_rng_state=lambda device=None: torch.empty(16, dtype=torch.uint8),
-                        set_rng_state=nothing, synchronize=nothing).items(): setattr(torch.cuda, name, f)
+                        _exchange_device=lambda i: i, _maybe_exchange_device=lambda i: i).items():
+        setattr(torch.cuda, name, f)
     torch._C._cuda_getCurrentRawStream = lambda i: 0
-    for name, f in dict(is_available=lambda: True, current_device=lambda: 0, device_count=lambda: 1,
-                        get_device_properties=lambda device=None: gpu, get_raw_stream=lambda i=0: 0,
+    for name, f in dict(facts, get_raw_stream=lambda i=0: 0,
                         get_compute_capability=lambda device=None: 10*gpu.major + gpu.minor).items():
         setattr(CudaInterface, name, staticmethod(f))
     for name in ('current_device', 'get_device_properties'):
@@ -148,7 +148,8 @@ def drive(gpu):
     from triton.backends.compiler import GPUTarget
     from triton.runtime.driver import driver
     target = GPUTarget('cuda', 10*gpu.major + gpu.minor, gpu.warp_size)
-    driver.set_active(SimpleNamespace(get_current_target=lambda: target, get_current_device=lambda: 0,
+    driver.set_active(SimpleNamespace(get_current_target=lambda: target,
+                                      get_current_device=lambda: 0,
                                       get_active_torch_device=lambda: torch.device('cuda', 0)))
     triton_helpers.set_driver_to_gpu = lambda: None        # the real one opens NVIDIA's library
 
@@ -161,7 +162,7 @@ def allocate_nothing():
     from torch._subclasses.fake_tensor import FakeTensorMode
     torch.accelerator.current_accelerator = lambda check_available=False: None
     FakeTensorMode.avoid_device_init = property(lambda mode: True, lambda mode, value: None)
-    patterns, deduce, cpu = misc_patterns._misc_patterns_init, Folder._deduce_value, torch.device('cpu')
+    cpu, patterns, deduce = torch.device('cpu'), misc_patterns._misc_patterns_init, Folder._deduce_value
     misc_patterns._misc_patterns_init = lambda device=None: patterns(cpu)
     here = lambda value: cpu if isinstance(value, torch.device) else value
     def deduce_here(folder, node):
@@ -176,7 +177,7 @@ def pretend(name:str): # one of `GPUS`
     "From here on, this process has a GPU, on which nothing can be computed"
     if name not in GPUS: raise BadInput(f"no GPU is called {name!r}; there are {', '.join(GPUS)}")
     check_needs()
-    if 'torch' in sys.modules: raise BadInput('PyTorch is imported already, and the guard would be too late')
+    if 'torch' in sys.modules: raise BadInput('PyTorch is imported already; the guard is too late')
     load_guard()
     gpu = properties(name)
     answer(gpu)
