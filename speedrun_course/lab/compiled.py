@@ -35,7 +35,9 @@ def compile_apart(gpu:str, say:Callable=partial(print, flush=True), # hears how 
                    'speedrun_course.lab.crosscompile', json.dumps(asked), f'{tmp}/found.json']
         with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=err, text=True,
                               encoding='utf-8') as process:
-            for line in process.stdout: say(line.rstrip())
+            try:
+                for line in process.stdout: say(line.rstrip())
+            except BaseException: process.kill(); raise    # an interrupt may reach this process alone
         if process.returncode:
             err.seek(0)
             said = [line.strip() for line in err if line.strip()] or ['nothing']
