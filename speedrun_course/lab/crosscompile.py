@@ -66,6 +66,7 @@ def compile_kernel(found:Found, part:str, name:str, source:str, limit:int): # ->
 
 def first_line(e:Exception) -> str:
     "What an error says, in one line"
+    while inner := getattr(e, 'inner_exception', None): e = inner # Dynamo wraps what a back end raises
     lines = [line.strip() for line in str(e).splitlines() if line.strip()]
     return lines[0][:200] if lines else type(e).__name__
 
@@ -100,6 +101,7 @@ class Watcher:
         # a launcher would load kernels; of what comes from a cache, ptxas says nothing
         config.use_static_triton_launcher, config.fx_graph_cache = False, False
         knobs.compilation.always_compile, knobs.nvidia.dump_ptxas_log = True, True
+        config.shape_padding = False                       # whether it pays is found by timing
         AsyncCompile.triton = lambda _, name, source, device_str='cuda': self.kernel(name, source)
         AsyncCompile.wait = lambda _, scope: None
         GraphLowering.save_output_code = self.keep
