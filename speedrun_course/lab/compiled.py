@@ -85,7 +85,7 @@ def table(x:dict) -> str: # x: what `drive` found
 def graphs(x:dict) -> str:
     "How large each graph is, and what it leaves to others"
     def left(g): return ', '.join(f'{n} {name}' for name, n in g['library'].items()) or 'nothing'
-    return '\n'.join(f"{g['part']:12}{g['operations']:6,} operations in one graph, left to libraries: {left(g)}"
+    return '\n'.join(f"{g['part']:12}{g['operations']:6,} operations in one graph, left to others: {left(g)}"
                      for g in x['graphs'])
 
 def total(x:dict) -> str:
