@@ -25,7 +25,7 @@ from pathlib import Path
 root = Path(__file__).resolve().parent.parent
 LIMIT, MEMORY, DISK = 10, 6*2**30, 2**28   # seconds of a processor, bytes in memory, bytes in a file that a line may take
 SLOW = 4                                   # times as many seconds on the wall, for a line that waits or a machine that is busy
-RARE = ('race', 'bench', 'tune', 'count', 'replay', 'measure', 'doctor')   # verbs that mostly work until their time is over
+RARE = ('race', 'bench', 'tune', 'count', 'replay', 'measure', 'doctor', 'compile')   # verbs that mostly work until their time is over
 
 # Words that somebody's finger, script or malice may type.
 ODD = ['', ' ', '-', '--', '-1', '0', '-0', '1', '²', '٣', '1'+'0'*30, '9'*5000, '1e400', 'nan', 'inf', '-inf', '0x10', '1_000', '1.5', '5-1', '0-', '-5', '1-2-3', f"0-1{'0'*30}",
@@ -43,7 +43,7 @@ LIKELY = dict(CHECKPOINT=['run', 'half', 'run/model.safetensors', 'half/state-00
               LOG=['run', 'run/log.txt', 'half/log.txt'], DIR=['shards', 'new', 'half'], FILE=['poem.txt', 'answers.jsonl', 'latin.txt', 'drawn.svg'])   # what a good user would name
 RECORDS = ['nanogpt', 'baseline', 'muon', 'sprint', 'flex', 'record27', 'fp8', 'diff', 'nanogtp']
 # Frames of honest work: a line that is here when its time is over has only been too long.
-WORK = re.compile(r'race/loop\.py|lab/jobs\.py.*do_all|lab/bench\.py.*timed_program|use/generate\.py|use/evaluate\.py|lab/profile\.py|race/plan\.py|lab/tuning\.py|lab/trial\.py.*lap')
+WORK = re.compile(r'race/loop\.py|lab/jobs\.py.*do_all|lab/bench\.py.*timed_program|use/generate\.py|use/evaluate\.py|lab/profile\.py|race/plan\.py|lab/tuning\.py|lab/compiled\.py.*compile_apart|lab/trial\.py.*lap')
 
 
 def furnish(folder, good, dice):
@@ -152,7 +152,7 @@ def judged(words, good, dice, limit=LIMIT):
     if status is None: return ('ran', '') if WORK.search(trace) else ('endless', trace[-1500:])
     lines = [x for x in err.splitlines() if not x.startswith((' ', 'usage:'))]
     if 'Traceback' in err: return 'traceback', err[-1500:]
-    if status not in (0, 1, 2, 130) or status == 1 and words[0] not in ('claim', 'doctor'): return f'status {status}', err[-1500:]
+    if status not in (0, 1, 2, 130) or status == 1 and words[0] not in ('claim', 'doctor', 'compile'): return f'status {status}', err[-1500:]
     if re.search(r'[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\udc80-\udcff]', out + err.replace('\r', '')): return 'raw characters', ascii((out + err)[-1500:])
     if status == 2 and not 1 <= len(lines) <= 5: return f'{len(lines)} lines', err[-1500:]
     return 'well', ''

@@ -22,6 +22,7 @@ VERBS = {
     'evaluate': ('use.evaluate', 'measure a trained model: loss, bits per byte, HellaSwag'),
     'hub': ('use.hub', 'share a run on the Hugging Face hub, or fetch one'),
     'doctor': ('use.doctor', 'say what this machine has and lacks, and how fast it is'),
+    'compile': ('lab.compiled', 'compile a record for a GPU that is not there, and say what compilers say'),
     'board': ('lab.board', 'records side by side, with what was measured of them'),
     'race': ('lab.bench', 'run seeds of records here, to compare losses and seconds'),
     'bench': ('lab.bench', 'time whole programs against each other, interleaved'),
