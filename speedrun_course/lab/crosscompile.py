@@ -220,8 +220,9 @@ def drive(name:str, rows:int=0, parts=(), # as in `shortened`; all that the reco
         for watcher.part in parts:
             try: getattr(step, watcher.part)()
             except RuntimeError as e: found.faults.append(f'{watcher.part}: {first_line(e)}')
-            else: found.faults += unproved(watcher)
-            if watcher.part == 'optim': say('optim: done on shapes')
+            else:
+                found.faults += unproved(watcher)
+                if watcher.part == 'optim': say('optim: done on shapes')
     return dict(record=name, digest=digest(stated), gpu=torch.cuda.get_device_name(),
                 torch=torch.__version__.partition('+')[0], triton=triton_version(), commit=commit(),
                 rows=dict(train=r.seq, validate=r.val_seq or r.seq), limit=watcher.limit,
