@@ -123,7 +123,8 @@ values = unet.but('values', 'Mix values from tables into attention',
 # %% ../nbs/14_values.ipynb #lean-record
 lean = values.but('lean', 'Keep the outer tables; let half the planes stand, one layer rest',
     history=(17, 18), interpolated=True,
-    alone=dict(outer='embed value', half='qk', rest='attn', cap='cap'), embed=part(ValueTables, pattern=outer),
+    alone=dict(outer='embed value', half='qk', rest='attn', cap='cap'),
+    embed=part(ValueTables, pattern=outer),
     value=part(ValueMix, pattern=outer), attn=part(all_but, place=7/12),
     qk=part(QKNorm, then=part(Rotary, frequencies=half_truncated)), cap=part(SoftCap, at=15.),
     pocket=dict(steps=145, cooldown=.56, floor=.12, betas=(.91, .953), decay=.013,
@@ -136,7 +137,8 @@ from .parts.flex import *
 
 # %% ../nbs/15_flex.ipynb #flex-record
 flex = lean.but('flex', 'Attend within documents and a window, over long streams',
-    history=(12,), interpolated=True, alone=dict(rows='seq rows'), mix=Windowed, backend=by_device, schedule=windowed,
+    history=(12,), interpolated=True, alone=dict(rows='seq rows'),
+    mix=Windowed, backend=by_device, schedule=windowed,
     pocket=dict(seq=256, rows=8, steps=89, tile=8, window=16, cooldown=.71, floor=.08,
                 betas=(.93, .969), decay=.011, momentum=.86, momentum_start=.65,
                 momentum_warmup=.72,
@@ -160,7 +162,8 @@ windows = flex.but('windows', 'Let the window grow with the run',
 
 # %% ../nbs/16_windows.ipynb #longshort-record
 longshort = windows.but('longshort', 'Look far in few layers, more sharply; start at documents',
-    history=(20, 26), interpolated=True, alone=dict(sharp='mix', aligned='data'), mix=part(LongShort, sharpness=.12*128**.5), data=aligned,
+    history=(20, 26), interpolated=True, alone=dict(sharp='mix', aligned='data'),
+    mix=part(LongShort, sharpness=.12*128**.5), data=aligned,
     pocket=dict(steps=93, cooldown=.73, floor=.05, betas=(.91, .961), momentum=.86,
                 momentum_start=.66,
                 momentum_warmup=.53, rates=dict(matrix=.11, embed=.1, head=.0065, scalar=.047)),
@@ -186,7 +189,8 @@ from .parts.record27 import *
 
 # %% ../nbs/19_record27.ipynb #record27
 record27 = sharded.but('record27', 'Sum the loss, scale the logits, give all matrices one shape',
-    history=(21, 25, 27), alone=dict(sum='loss', scale='cap rates.head', alike='mlp'), loss=SummedLoss, cap=ScaledCap,
+    history=(21, 25, 27), alone=dict(sum='loss', scale='cap rates.head', alike='mlp'),
+    loss=SummedLoss, cap=ScaledCap,
     product=part(FP8Product, scales=fixed_scales),
     mlp=AlikeMLP, head=PatientHead,
     pocket=dict(window=96, cooldown=.77, floor=.09, betas=(.93, .944), decay=.037, momentum=.84,

@@ -243,7 +243,8 @@ def tell_replay(a): # parsed options
     if a.steps is not None and a.steps < 1: raise BadInput(f'--steps {a.steps}: must be at least 1')
     names = [record(n).name for n in a.records]
     known = [n for n in records() if replayed(n, a.track)[1]]
-    if (a.some or a.all) and not known: raise BadInput(f'replay: no results of the {a.track} track in {home(a.track)}')
+    if (a.some or a.all) and not known:
+        raise BadInput(f'replay: no results of the {a.track} track in {home(a.track)}')
     if a.some: names += in_turn(known, a.some, int(time.time()//86_400))
     if a.all: names += known
     if not names: raise BadInput('replay: name a record, or say --some N or --all')

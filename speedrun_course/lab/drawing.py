@@ -46,7 +46,8 @@ def box(r, place:str, lit, x, y, w, h=34, name:str='') -> str: # name: shown for
 def frame(r, place:str, lit, x, y, w, h, more:str='', left=10) -> str: # left: room before the words
     "A place that holds others"
     fill, edge = (LIGHT, EDGE) if place in lit else ('#f8fafc', PALE)
-    return (f'<rect x="{x}" y="{y}" width="{w}" height="{h}" rx="8" fill="{fill}" fill-opacity=".5" stroke="{edge}"/>'
+    return (f'<rect x="{x}" y="{y}" width="{w}" height="{h}" rx="8" fill="{fill}" fill-opacity=".5" '
+            f'stroke="{edge}"/>'
             + text(x+left, y+14, f'{place}: {name_of(getattr(r, place))}{more}', 10, INK, 'bold', 'start'))
 
 def arrow(*points, label:str='', at=None) -> str: # (x, y) each
@@ -84,7 +85,8 @@ def draw(r, lit=None # places to light; by default those that the record changes
         b('data', 20, 8, 150), arrow((95, 42), (95, 62), label='(B, T) tokens', at=(102, 56)),
         b('embed', 20, 64, 150)]
     layers = [
-        frame(r, 'trunk', lit, 8, 122, 424, 392, left=100), frame(r, 'block', lit, 18, 144, 404, 360, times, 90),
+        frame(r, 'trunk', lit, 8, 122, 424, 392, left=100),
+        frame(r, 'block', lit, 18, 144, 404, 360, times, 90),
         frame(r, 'attn', lit, 172, 206, 242, 204),
         arrow((95, 98), (95, 176), label='(B, T, d) the stream', at=(102, 113)), b('inject', 30, 178, 130),
         arrow((95, 212), (95, 374)), arrow((95, 228), (166, 228), (166, 181), (178, 181)),
@@ -129,5 +131,6 @@ def strip(*recipes) -> Picture:
             on = place in lit
             pieces += [f'<rect x="{6+j*w:.0f}" y="{6+i*24}" width="{w-4:.0f}" height="20" rx="4" '
                        f'fill="{LIGHT if on else "#ffffff"}" stroke="{EDGE if on else "#cbd5e1"}"/>',
-                       text(round(6+j*w+(w-4)/2), 20+i*24, place, 10, INK if on else PALE, 'bold' if on else 'normal')]
+                       text(round(6+j*w+(w-4)/2), 20+i*24, place, 10, INK if on else PALE,
+                            'bold' if on else 'normal')]
     return picture(440, 104, pieces)

@@ -36,7 +36,8 @@ def base_of(r:Recipe) -> Recipe:
     return base_of(r.parent) if r.parent.restates else r.parent
 
 # %% ../../nbs/44_worth.ipynb #families
-FAMILIES = dict(rotary='nanogpt to modern', muon='muon', unet='untied to longshort, and diff', record27='record27 and later')
+FAMILIES = dict(rotary='nanogpt to modern', muon='muon', unet='untied to longshort, and diff',
+                record27='record27 and later')         # record where rates were searched -> for whom
 
 def scaled(r, by:float) -> Recipe: # filled in
     "A recipe with its learning rates multiplied, to three digits"
@@ -91,7 +92,8 @@ def worth(folder=None) -> dict: # name -> Worth, in the order of the road: a rec
 def slope_of(short, long) -> float: # results of one record with few and with many steps
     "How many nats a record gains from e times the tokens"
     mean = lambda runs, what: np.mean([x[what] for x in runs])
-    return float((mean(short, 'final') - mean(long, 'final'))/math.log(mean(long, 'steps')/mean(short, 'steps')))
+    gain = mean(short, 'final') - mean(long, 'final')
+    return float(gain/math.log(mean(long, 'steps')/mean(short, 'steps')))
 
 def tokens_for(runs, base, slope:float) -> float:
     "How many times the tokens of `base` a record needs to come to the same loss, by a slope"
@@ -118,7 +120,8 @@ def forest(found:dict, # of `worth`
         dots = [y['final']-base[y['seed']] for y in x.runs if y['seed'] in base]
         ax.plot(dots, [i+.28]*len(dots), '.', color=color, ms=3)
         if name in gained:
-            ax.text(1.01, i, f'{gained[name]:.0%}', transform=ax.get_yaxis_transform(), va='center', fontsize=9)
+            ax.text(1.01, i, f'{gained[name]:.0%}', transform=ax.get_yaxis_transform(), va='center',
+                    fontsize=9)
     ax.axvline(0, color='#334155', lw=1)
     names = [f"   {n.partition('+')[2]}" if x.r.arm else n for n, x in found.items()]
     ax.set(yticks=range(len(found)), ylim=(len(found)-.4, -.8), xlabel='change of the loss (nats)')
@@ -144,19 +147,22 @@ def card(*names) -> Card: # of records
     gain, lines = gains(history()), ['| | |', '|---|---|']
     for r in map(record, names):
         for k in r.history:
-            o = official[k]
-            lines.append(f'| official record {k} | {o.title}: {o.minutes:g} minutes, {math.expm1(gain.get(k, 0.)):.0%} faster |')
+            o, faster = official[k], math.expm1(gain.get(k, 0.))
+            lines.append(f'| official record {k} | {o.title}: {o.minutes:g} minutes, {faster:.0%} faster |')
         lines.append(f'| `{r.name}` on the desk track, at equal tokens | {told(found.get(r.name))} |')
-        lines += [f"| of it, `{name.partition('+')[2]}` alone | {told(found.get(name))} |" for name in parts_of(r)]
+        lines += [f"| of it, `{name.partition('+')[2]}` alone | {told(found.get(name))} |"
+                  for name in parts_of(r)]
     return Card('\n'.join(lines))
 
 # %% ../../nbs/44_worth.ipynb #verbs
 def add_worth(p):
     "The options of `worth`"
     p.set_defaults(do=tell_worth)
-    p.add_argument('records', nargs='*', metavar='RECORD', help='records, or parts such as baseline+norm (default: all)')
+    p.add_argument('records', nargs='*', metavar='RECORD',
+                   help='records, or parts such as baseline+norm (default: all)')
     p.add_argument('--seeds', type=seeds, default=CHOOSE, metavar='A-B', help='(default 100-104)')
-    p.add_argument('--steps', type=int, default=EQUAL, metavar='N', help='of 2,048 tokens (default %(default)s)')
+    p.add_argument('--steps', type=int, default=EQUAL, metavar='N',
+                   help='of 2,048 tokens (default %(default)s)')
     p.add_argument('--workers', type=int, default=1, metavar='N', help='runs at once, one thread '
                    'each (default %(default)s: one run, all threads)')
 

@@ -89,7 +89,7 @@ def skipped(starts, # (n,) places of documents in a shard
     return float(wait/(seq + wait))
 
 def aligned(r, corpus, seed=0): # -> a loader
-    "Rows at document starts where that leaves out at most a tenth of the tokens, else in order (record 26)"
+    "Rows at document starts if that leaves out at most a tenth of the text, else in order (record 26)"
     short = skipped(places(corpus.train[0], r.bos), r.seq) <= .1
     return (AtDocuments if short else InOrder)(r, corpus, seed)
 

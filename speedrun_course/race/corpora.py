@@ -147,7 +147,8 @@ def save_corpus(made:Tokenized, out, # folder to write into
     "Write a training shard, a validation shard, and what turns their tokens into text"
     out = Path(out); out.mkdir(parents=True, exist_ok=True)
     kept = f'{name}_train_000001.bin', f'{name}_val_000000.bin', made.file
-    every = [f.name for f in out.glob('*.bin')] + [f for f in ('vocab.json', 'tokenizer.json') if (out/f).exists()]
+    sides = [f for f in ('vocab.json', 'tokenizer.json') if (out/f).exists()]
+    every = [f.name for f in out.glob('*.bin')] + sides
     if others := [f for f in every if f not in kept]:
         raise BadInput(f'{out}: holds other shards ({others[0]}); name an empty folder with --out')
     if len(made.val) < 2049:
