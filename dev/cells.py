@@ -53,7 +53,8 @@ def shown(path, link=lambda path, fragment: path + fragment):
             for out in cell.outputs:
                 if 'text/markdown' in out.get('data', {}): out.data['text/markdown'] = relink(out.data['text/markdown'], link)
             if has.get('echo') == 'false': cell.metadata.tags = ['remove-input']
-            elif has.get('code-fold') == 'true': cell.metadata.tags = ['hide-input']
+            elif has.get('code-fold') == 'true':   # of an answer, what it prints is a part
+                cell.metadata.tags = ['hide-cell' if has.get('code-summary', '').startswith('Answer') else 'hide-input']
             summary = has.get('code-summary', 'Show the code')
             cell.metadata.mystnb = dict(code_prompt_show=summary, code_prompt_hide=summary, image=dict(alt=has.get('fig-alt', 'plot')))
         cells.append(cell)

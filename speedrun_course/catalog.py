@@ -19,6 +19,7 @@ def records() -> dict: # name -> Recipe, in the order of the road
     "Every record of the course"
     return {name: r for name, r in stated().items() if not r.arm}
 
+# %% ../nbs/97_catalog.ipynb #parts
 def taken(numbers, names) -> dict: # names: of numbers, or of one key of a number, as rates.head
     "Some of a track's numbers, where it has them"
     found = {}
@@ -39,6 +40,7 @@ def parts_of(r:Recipe) -> dict: # name -> Recipe
         found[arm.name] = arm
     return found
 
+# %% ../nbs/97_catalog.ipynb #record
 def record(name:str) -> Recipe:
     "The record, or the arm of a trial, of that name"
     known = stated()

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['NEUTRAL', 'INK', 'PALE', 'LIGHT', 'EDGE', 'AROUND', 'LINES', 'name_of', 'text', 'box', 'frame', 'arrow', 'Picture',
-           'picture', 'lit_of', 'draw', 'plus', 'strip']
+           'picture', 'plus', 'attention', 'mlp', 'logits', 'draw', 'tag', 'strip']
 
 # %% ../../nbs/76_drawing.ipynb #imports
 from html import escape
@@ -71,24 +71,13 @@ def picture(width:int, height:int, pieces) -> Picture:
 # %% ../../nbs/76_drawing.ipynb #draw
 AROUND = 'linear', 'init', 'backend', 'optim', 'schedule', 'score', 'after', 'events'
 
-def lit_of(r, lit) -> set: # of places
-    "The places to light: those given, or what a record changes"
-    return set(changes(r) if lit is None else lit)
+def plus(x, y) -> str:
+    "Where a branch is added to the stream"
+    return (f'<circle cx="{x}" cy="{y}" r="8" fill="#ffffff" stroke="{INK}"/>' + text(x, y+4, '+', 13))
 
-def draw(r, lit=None # places to light; by default those that the record changes
-        ) -> Picture:
-    "A recipe's skeleton, with what is in each place and the shapes of what flows"
-    lit = lit_of(r, lit)
-    b = lambda place, *where, **name: box(r, place, lit, *where, **name)
-    times = f' × {r.layers}' if r.layers else ', one for each layer'
-    before = [
-        b('data', 20, 8, 150), arrow((95, 42), (95, 62), label='(B, T) tokens', at=(102, 56)),
-        b('embed', 20, 64, 150)]
-    layers = [
-        frame(r, 'trunk', lit, 8, 122, 424, 392, left=100),
-        frame(r, 'block', lit, 18, 144, 404, 360, times, 90),
-        frame(r, 'attn', lit, 172, 206, 242, 204),
-        arrow((95, 98), (95, 176), label='(B, T, d) the stream', at=(102, 113)), b('inject', 30, 178, 130),
+def attention(b) -> list: # b: draws a place, as `box`
+    "The first half of a layer: from the stream through attention and back"
+    return [
         arrow((95, 212), (95, 374)), arrow((95, 228), (166, 228), (166, 181), (178, 181)),
         b('norm', 180, 164, 226), arrow((293, 198), (293, 224)), b('project', 180, 226, 226),
         arrow((236, 260), (236, 276)), arrow((354, 260), (354, 276)),
@@ -98,23 +87,41 @@ def draw(r, lit=None # places to light; by default those that the record changes
         b('mix', 180, 328, 112), arrow((292, 345), (300, 345)), b('gate', 302, 328, 104),
         arrow((354, 362), (354, 374), label='(B, H, T, d/H)', at=(190, 373)),
         b('linear', 180, 376, 226, 28, name='linear, the way out'),
-        arrow((180, 384), (103, 384)), plus(95, 384),
+        arrow((180, 384), (103, 384)), plus(95, 384)]
+
+def mlp(b) -> list:
+    "The second half of a layer"
+    return [
         arrow((95, 392), (95, 470)), arrow((95, 426), (166, 426), (166, 443), (178, 443)),
         b('norm', 180, 426, 76), arrow((256, 443), (268, 443)), b('mlp', 270, 426, 136),
         arrow((338, 460), (338, 480), (103, 480)), plus(95, 480)]
-    behind = [
-        frame(r, 'head', lit, 8, 534, 424, 76, left=100),
+
+def logits(b) -> list:
+    "From the stream to a loss"
+    return [
         arrow((95, 488), (95, 558), label='(B, T, d)', at=(102, 529)),
         b('norm', 60, 560, 70), arrow((130, 577), (138, 577)), b('product', 140, 560, 92),
         arrow((232, 577), (246, 577), label='(B, T, V)', at=(262, 554)), b('cap', 248, 560, 76),
-        arrow((324, 577), (332, 577)), b('loss', 334, 560, 90),
-        text(12, 632, 'around it', 10, INK, 'bold', 'start'),
-        *(b(place, 8 + 106*(i % 4), 642 + 42*(i//4), 102) for i, place in enumerate(AROUND))]
-    return picture(440, 728, before + layers + behind)
+        arrow((324, 577), (332, 577)), b('loss', 334, 560, 90)]
 
-def plus(x, y) -> str:
-    "Where a branch is added to the stream"
-    return (f'<circle cx="{x}" cy="{y}" r="8" fill="#ffffff" stroke="{INK}"/>' + text(x, y+4, '+', 13))
+# %% ../../nbs/76_drawing.ipynb #draw-whole
+def draw(r, lit=None # places to light; by default those that the record changes
+        ) -> Picture:
+    "A recipe's skeleton, with what is in each place and the shapes of what flows"
+    lit = set(changes(r) if lit is None else lit)
+    b = lambda place, *where, **name: box(r, place, lit, *where, **name)
+    times = f' × {r.layers}' if r.layers else ', one for each layer'
+    return picture(440, 728, [
+        b('data', 20, 8, 150), arrow((95, 42), (95, 62), label='(B, T) tokens', at=(102, 56)),
+        b('embed', 20, 64, 150),
+        frame(r, 'trunk', lit, 8, 122, 424, 392, left=100),
+        frame(r, 'block', lit, 18, 144, 404, 360, times, 90),
+        frame(r, 'attn', lit, 172, 206, 242, 204),
+        arrow((95, 98), (95, 176), label='(B, T, d) the stream', at=(102, 113)),
+        b('inject', 30, 178, 130), *attention(b), *mlp(b),
+        frame(r, 'head', lit, 8, 534, 424, 76, left=100), *logits(b),
+        text(12, 632, 'around it', 10, INK, 'bold', 'start'),
+        *(b(place, 8 + 106*(i % 4), 642 + 42*(i//4), 102) for i, place in enumerate(AROUND))])
 
 # %% ../../nbs/76_drawing.ipynb #strip
 LINES = (('data', 'embed', 'trunk', 'block', 'inject'),
@@ -122,15 +129,16 @@ LINES = (('data', 'embed', 'trunk', 'block', 'inject'),
          ('head', 'product', 'cap', 'loss', 'attn', 'linear', 'init'),
          ('backend', 'optim', 'schedule', 'score', 'after', 'events'))
 
+def tag(place:str, on:bool, x, y, w) -> str:
+    "A place's name in a small box"
+    fill, edge, color, weight = (LIGHT, EDGE, INK, 'bold') if on else ('#ffffff', '#cbd5e1', PALE, 'normal')
+    return (f'<rect x="{x:.0f}" y="{y}" width="{w:.0f}" height="19" rx="4" fill="{fill}" stroke="{edge}"/>'
+            + text(round(x + w/2), y+13, place, 9, color, weight))
+
 def strip(*recipes) -> Picture:
     "The places of the skeleton in four lines, those lit that some records change"
-    lit, pieces = set().union(*map(changes, recipes)), []
+    lit, tags = set().union(*map(changes, recipes)), []
     for i, line in enumerate(LINES):
-        w = 428/len(line)
-        for j, place in enumerate(line):
-            on = place in lit
-            pieces += [f'<rect x="{6+j*w:.0f}" y="{6+i*24}" width="{w-4:.0f}" height="20" rx="4" '
-                       f'fill="{LIGHT if on else "#ffffff"}" stroke="{EDGE if on else "#cbd5e1"}"/>',
-                       text(round(6+j*w+(w-4)/2), 20+i*24, place, 10, INK if on else PALE,
-                            'bold' if on else 'normal')]
-    return picture(440, 104, pieces)
+        w = 340/len(line)
+        tags += [tag(place, place in lit, 5 + j*w, 5 + i*23, w-3) for j, place in enumerate(line)]
+    return picture(347, 98, tags)

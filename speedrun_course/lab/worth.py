@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['EQUAL', 'FAMILIES', 'equal', 'compared', 'base_of', 'scaled', 'tuned', 'sweep', 'runs_of', 'Worth', 'worth',
-           'slope_of', 'tokens_for', 'tokens_of', 'forest', 'Card', 'told', 'card', 'add_worth', 'tell_worth']
+           'slope_of', 'tokens_for', 'slope', 'tokens_of', 'beside_history', 'bar', 'forest', 'Card', 'told', 'card',
+           'add_worth', 'tell_worth']
 
 # %% ../../nbs/44_worth.ipynb #imports
 import math
@@ -73,16 +74,19 @@ def runs_of(r:Recipe, folder=None, steps:int=EQUAL) -> list: # results, one a se
 class Worth(NamedTuple):
     "What a record or a part did at equal tokens"
     r: Recipe
-    runs: list                 # results, one a seed
-    gain: Difference           # of the final loss, over what it is compared with; below zero is better
+    runs: list                 # results, one a seed that both have run
+    base: list                 # of what it is compared with, the same seeds
+    gain: Difference           # of the final loss; below zero is better
 
 def worth(folder=None) -> dict: # name -> Worth, in the order of the road: a record, then its parts
     "What each record and each part changes, where two seeds or more have run of it and of its base"
     found = {}
     def add(r):
-        mine, base = runs_of(r, folder), runs_of(base_of(r), folder)
-        both = {x['seed'] for x in mine} & {x['seed'] for x in base}
-        if len(both) > 1: found[r.name] = Worth(r, mine, paired(base, mine))
+        mine, base = ({x['seed']: x for x in runs_of(side, folder)} for side in (r, base_of(r)))
+        both = sorted(mine.keys() & base.keys())
+        if len(both) < 2: return
+        mine, base = ([side[seed] for seed in both] for side in (mine, base))
+        found[r.name] = Worth(r, mine, base, paired(base, mine))
     for r in records().values():
         if r.parent is None or r.restates: continue
         for one in (r, *parts_of(r).values()): add(one)
@@ -97,35 +101,54 @@ def slope_of(short, long) -> float: # results of one record with few and with ma
 
 def tokens_for(runs, base, slope:float) -> float:
     "How many times the tokens of `base` a record needs to come to the same loss, by a slope"
-    return math.exp(np.mean([x['final'] for x in runs])/slope - np.mean([x['final'] for x in base])/slope)
+    return math.exp((np.mean([x['final'] for x in runs])-np.mean([x['final'] for x in base]))/slope)
+
+def slope(folder=None, name:str='longshort') -> float: # 0 where it has not been measured
+    "The slope of a record, from the seeds that have run with 250 and with 500 steps"
+    short, long = (runs_of(record(name), folder, steps) for steps in (EQUAL, 2*EQUAL))
+    both = {x['seed'] for x in short} & {x['seed'] for x in long}
+    if not both: return 0.
+    return slope_of(*([x for x in runs if x['seed'] in both] for runs in (short, long)))
 
 def tokens_of(r:Recipe, track:str) -> int:
     "The tokens that a record trains on, as its statement has them"
     own = r.on(track)
     return own.total*own.rows*own.seq
 
+def beside_history(folder=None) -> dict: # record -> on the desk, FineWeb, the pocket
+    "Tokens to the same loss, those of `longshort` = 1"
+    anchor, steep = record('longshort'), slope(folder)
+    if not steep: return {}
+    here = {r: runs_of(r, folder) for r in records().values() if r.history and not r.restates}
+    there = lambda r, track: tokens_of(r, track)/tokens_of(anchor, track)
+    return {r.name: (tokens_for(runs, here[anchor], steep), there(r, 'fineweb'), there(r, 'pocket'))
+            for r, runs in here.items() if runs}
+
 # %% ../../nbs/44_worth.ipynb #forest
+def bar(ax, y:int, x:Worth):
+    "A change as a line from end to end of its interval, a dot for its mean, and one for each seed"
+    d, wide = x.gain, 2 if x.r.arm else 4
+    color = GREY if d.low < 0 < d.high else COLORS[0] if d.mean < 0 else COLORS[1]
+    ax.plot([d.low, d.high], [y, y], color=color, lw=wide, solid_capstyle='butt')
+    ax.plot(d.mean, y, 'o', color=color, ms=3 + wide/2 + 1)
+    for a, b in zip(x.base, x.runs): ax.plot(b['final']-a['final'], y+.28, '.', color=color, ms=3)
+
 def forest(found:dict, # of `worth`
            gained:dict={}, # record -> what history gained by it, as a share of the time
            ax=None):
     "What each record and each part changes, with 95% intervals and a dot a seed; left is better"
     import matplotlib.pyplot as plt
     ax = ax or plt.subplots(figsize=(9, .8+.27*len(found)))[1]
-    for i, (name, x) in enumerate(found.items()):
-        base = {y['seed']: y['final'] for y in runs_of(base_of(x.r))}
-        part, d = x.r.arm, x.gain
-        color = GREY if d.low < 0 < d.high else COLORS[0] if d.mean < 0 else COLORS[1]
-        ax.plot([d.low, d.high], [i, i], color=color, lw=2 if part else 4, solid_capstyle='butt')
-        ax.plot(d.mean, i, 'o', color=color, ms=4 if part else 6)
-        dots = [y['final']-base[y['seed']] for y in x.runs if y['seed'] in base]
-        ax.plot(dots, [i+.28]*len(dots), '.', color=color, ms=3)
-        if name in gained:
-            ax.text(1.01, i, f'{gained[name]:.0%}', transform=ax.get_yaxis_transform(), va='center',
-                    fontsize=9)
+    right = dict(transform=ax.get_yaxis_transform(), va='center', fontsize=9)
+    for y, (name, x) in enumerate(found.items()):
+        bar(ax, y, x)
+        if name in gained: ax.text(1.01, y, f'{gained[name]:.0%}', **right)
+    if gained: ax.text(1.01, -1, 'faster by', **right)
     ax.axvline(0, color='#334155', lw=1)
     names = [f"   {n.partition('+')[2]}" if x.r.arm else n for n, x in found.items()]
     ax.set(yticks=range(len(found)), ylim=(len(found)-.4, -.8), xlabel='change of the loss (nats)')
-    ax.set_yticklabels(names, ha='left'); ax.tick_params(axis='y', pad=110)
+    ax.set_yticklabels(names, ha='left')
+    ax.tick_params(axis='y', pad=110)
     return ax
 
 # %% ../../nbs/44_worth.ipynb #card
@@ -136,10 +159,10 @@ class Card(str):
 def told(x:Worth|None) -> str:
     "What came out at equal tokens, in words"
     if x is None: return 'not measured yet'
-    seeds = len({y['seed'] for y in x.runs} & {y['seed'] for y in runs_of(base_of(x.r))})
-    sure = 'less' if x.gain.high < 0 else 'more' if x.gain.low > 0 else 'no difference beyond the noise'
+    sure = ('less loss' if x.gain.high < 0 else 'more loss' if x.gain.low > 0 else
+            'no difference beyond the noise')
     return (f'{x.gain.mean:+.3f} nats, 95% interval {x.gain.low:+.3f} to {x.gain.high:+.3f}, '
-            f'{seeds} seeds: {sure}' + (' loss' if sure in ('less', 'more') else ''))
+            f'{len(x.runs)} seeds: {sure}')
 
 def card(*names) -> Card: # of records
     "What records brought in the official race, and at equal tokens on the desk track"

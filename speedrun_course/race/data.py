@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['MAGIC', 'VERSION', 'HEADER', 'SMALL', 'BOS', 'SHIPPED', 'ORIGINS', 'FINEWEB_SHARDS', 'VAL_TOKENS', 'write_shard',
            'Tokens', 'read_tokens', 'Shard', 'read_shard', 'encode', 'decode', 'mark', 'Corpus', 'characters',
-           'token_count', 'source', 'write_source', 'corpus', 'tokens_of', 'hold_out', 'sha256']
+           'token_count', 'source', 'write_source', 'tokens_of', 'hold_out', 'sha256', 'corpus']
 
 # %% ../../nbs/01_data.ipynb #imports
 import hashlib, math
@@ -99,7 +99,7 @@ def decode(tokens,   # (n,) token ids
 SHIPPED = {track: Path(speedrun_course.__file__).parent/track for track in ('pocket', 'desk')}
 ORIGINS = dict(pocket='pocket', desk='desk', fineweb='kjj0/fineweb10B-gpt2') # of their own texts
 FINEWEB_SHARDS = 103 # to train on; who has read them all begins again
-VAL_TOKENS = dict(pocket=60*2048, desk=60*2048, fineweb=20*524_288) # how many validation tokens are scored
+VAL_TOKENS = dict(pocket=60*2048, desk=60*2048, fineweb=20*524_288) # how many are scored
 
 def mark(shards) -> str: # of (n,) tokens each
     "How many tokens, and which: a fingerprint of each shard, or of its two ends if it is large"
@@ -119,7 +119,7 @@ class Corpus:
     chars: str = ''  # vocabulary, where tokens are characters
     wraps: bool = True # start again when the tokens run out
     lanes: int = 1     # places of a shard that are read in turn
-    origin: str = ''   # 'pocket', 'desk', or the dataset that the shards were downloaded from; '' if unknown
+    origin: str = ''   # 'pocket', 'desk', or the dataset it was downloaded from; '' if unknown
     tokens: str = ''   # 'characters', 'gpt2', or which tokenizer.json; '' if unknown
     tokenizer: Path = None # that file
 
@@ -177,6 +177,25 @@ def write_source(folder, shards:dict, origin:str, tokens:str):
     write_json(Path(folder)/'source.json', dict(origin=origin, tokens=tokens,
                shards={name: mark([s]) for name, s in shards.items()}))
 
+# %% ../../nbs/01_data.ipynb #what-is-there
+def tokens_of(folder) -> dict: # chars, tokens, tokenizer, as in `Corpus`
+    "In which tokens a folder's shards are written, by the files beside them"
+    vocab, tokenizer = folder/'vocab.json', folder/'tokenizer.json'
+    if vocab.exists(): return dict(chars=characters(vocab), tokens='characters')
+    if tokenizer.exists(): return dict(tokens=f'tokenizer {sha256(tokenizer)[:12]}', tokenizer=tokenizer)
+    return {}
+
+def hold_out(train, # list of (n,) arrays
+             val    # list of (n,) arrays
+            ) -> tuple: # shards to train on; the end of the last, as long as val
+    "The tuning split: never look at the validation tokens"
+    n = min(len(val[0]), len(train[-1])//2)
+    return [*train[:-1], train[-1][:-n]], train[-1][-n:]
+
+def sha256(path) -> str:
+    "Hexadecimal SHA-256 of a file"
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
 # %% ../../nbs/01_data.ipynb #open-corpus
 def corpus(track:str='pocket', # 'pocket', 'desk' or 'fineweb'
            data=None,          # folder of shards; the track's own by default
@@ -199,21 +218,3 @@ def corpus(track:str='pocket', # 'pocket', 'desk' or 'fineweb'
                        'at least 2,049 are needed')
     return Corpus(track, train, val[:targets+1], wraps=track in SHIPPED or len(train) >= FINEWEB_SHARDS,
                   lanes=32 if track == 'pocket' else 1, **about)
-
-def tokens_of(folder) -> dict: # chars, tokens, tokenizer, as in `Corpus`
-    "In which tokens a folder's shards are written, by the files beside them"
-    vocab, tokenizer = folder/'vocab.json', folder/'tokenizer.json'
-    if vocab.exists(): return dict(chars=characters(vocab), tokens='characters')
-    if tokenizer.exists(): return dict(tokens=f'tokenizer {sha256(tokenizer)[:12]}', tokenizer=tokenizer)
-    return {}
-
-def hold_out(train, # list of (n,) arrays
-             val    # list of (n,) arrays
-            ) -> tuple: # shards to train on; the end of the last, as long as val
-    "The tuning split: never look at the validation tokens"
-    n = min(len(val[0]), len(train[-1])//2)
-    return [*train[:-1], train[-1][:-n]], train[-1][-n:]
-
-def sha256(path) -> str:
-    "Hexadecimal SHA-256 of a file"
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
