@@ -172,7 +172,9 @@ def card(*names) -> Card: # of records
         for k in r.history:
             o, faster = official[k], math.expm1(gain.get(k, 0.))
             lines.append(f'| official record {k} | {o.title}: {o.minutes:g} minutes, {faster:.0%} faster |')
-        lines.append(f'| `{r.name}` on the desk track, at equal tokens | {told(found.get(r.name))} |')
+        same = f'computes what `{r.parent.name}` computes' if r.restates else ''
+        said = same or told(found.get(r.name))
+        lines.append(f'| `{r.name}` on the desk track, at equal tokens | {said} |')
         lines += [f"| of it, `{name.partition('+')[2]}` alone | {told(found.get(name))} |"
                   for name in parts_of(r)]
     return Card('\n'.join(lines))
