@@ -29,6 +29,22 @@ def directives(cell):
     return found, ''.join(lines).lstrip('\n')
 
 
+def is_answer(has):
+    "Do a cell's directives say that it answers an exercise?"
+    return has.get('code-fold') == 'true' and has.get('code-summary', '').startswith('Answer')
+
+
+def fold(nb):
+    "Collapse in Jupyter what the site collapses or hides: code that draws, and answers with what they print."
+    for cell in nb.cells:
+        if cell.cell_type != 'code': continue
+        has, _ = directives(cell)
+        hidden = dict(source_hidden=has.get('code-fold') == 'true' or 'hide' in has, outputs_hidden=is_answer(has))
+        cell.metadata.pop('jupyter', None)
+        if any(hidden.values()): cell.metadata.jupyter = {k: True for k, on in hidden.items() if on}
+    return nb
+
+
 def relink(text, link):
     "Replace each link in `text` to a file or folder of the repository by `link(path below the root, #fragment)`."
     def new(m):
@@ -53,8 +69,7 @@ def shown(path, link=lambda path, fragment: path + fragment):
             for out in cell.outputs:
                 if 'text/markdown' in out.get('data', {}): out.data['text/markdown'] = relink(out.data['text/markdown'], link)
             if has.get('echo') == 'false': cell.metadata.tags = ['remove-input']
-            elif has.get('code-fold') == 'true':   # of an answer, what it prints is a part
-                cell.metadata.tags = ['hide-cell' if has.get('code-summary', '').startswith('Answer') else 'hide-input']
+            elif has.get('code-fold') == 'true': cell.metadata.tags = ['hide-cell' if is_answer(has) else 'hide-input']
             summary = has.get('code-summary', 'Show the code')
             cell.metadata.mystnb = dict(code_prompt_show=summary, code_prompt_hide=summary, image=dict(alt=has.get('fig-alt', 'plot')))
         cells.append(cell)

@@ -6,7 +6,8 @@
 With --check nothing is written: text that comes out otherwise than it was committed is a failure. So no page, and no README,
 which is made of one, says what the files in results/ do not say.
 
-Cells flagged `#| eval: false` or with a word of settings.ini's tst_flags are not run and keep the outputs they have.
+Cells flagged `#| eval: false` or with a word of settings.ini's tst_flags are not run and keep the outputs they have. But a stub,
+flagged `#| exercise`, is run and must fail: its check would be none if it passed before anybody has done the exercise.
 """
 import argparse
 import difflib
@@ -22,9 +23,9 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from nbdev.clean import nbdev_clean
 from nbdev.config import get_config
 
-from cells import directives, lessons, nbs, root
+from cells import directives, fold, lessons, nbs, root
 
-skip_flags = set(get_config(path=root).tst_flags.split())
+skip_flags = set(get_config(path=root).tst_flags.split()) - {'exercise'}
 # A kernel would add the version of its Python, which is another one on each machine.
 LANGUAGE = dict(file_extension='.py', mimetype='text/x-python', name='python', nbconvert_exporter='python', pygments_lexer='ipython3')
 # They train nothing and take no times: whatever they print follows from results/ and the code.
@@ -32,11 +33,18 @@ READ_ONLY = 'index', '08_measure', '09_tuning', '42_later', '85_bench', '87_audi
 
 
 class Client(NotebookClient):
-    "A client that leaves out the cells that nbdev_test leaves out."
+    "A client that leaves out the cells that nbdev_test leaves out, and wants stubs to fail."
     async def async_execute_cell(self, cell, *args, **kwargs):
         has, _ = directives(cell)
         if has.get('eval') == 'false' or has.keys() & skip_flags: return cell
-        return await super().async_execute_cell(cell, *args, **kwargs)
+        if 'exercise' not in has: return await super().async_execute_cell(cell, *args, **kwargs)
+        cell.metadata.tags = ['raises-exception']           # nbclient goes on after an error here
+        await super().async_execute_cell(cell, *args, **kwargs)
+        failed = any(out.output_type == 'error' for out in cell.outputs)
+        cell.outputs = []
+        del cell.metadata['tags']
+        if not failed: raise ValueError(f'cell {cell.id}: the check passes before the exercise is done')
+        return cell
 
 
 def without_bars(output):
@@ -55,7 +63,7 @@ def executed(path):
     nb.metadata['language_info'] = LANGUAGE
     for cell in nb.cells:
         if cell.cell_type == 'code': cell.outputs = [o for o in cell.outputs if without_bars(o)]
-    return nb
+    return fold(nb)
 
 
 def execute(path):
