@@ -60,14 +60,17 @@ import torch
 from fastcore.test import test_close
 from speedrun_course.catalog import record
 from speedrun_course.lab.audit import standings
+from speedrun_course.lab.drawing import strip
 from speedrun_course.lab.figures import Live, race_curves
 from speedrun_course.lab.jobs import collect
+from speedrun_course.lab.worth import card
 from speedrun_course.parts.baseline import Keep, initialise
 from speedrun_course.race.data import corpus
 from speedrun_course.race.loop import Race, follow
 from speedrun_course.race.results import load_results
 from speedrun_course.recipe import TARGET, describe, part
 from speedrun_course.records import {parent}'''),
+    ('strip', "#| echo: false\nstrip(record('{name}'))"),
     ('text-the-problem', '## The problem\n\nShow it by a plot or a number, made by a cell below this one.'),
     ('text-the-idea', '## The idea\n\nOne formula, one picture.'),
     ('text-the-part', '## The part'),
@@ -85,10 +88,15 @@ from speedrun_course.records import {parent}'''),
 runs = {{name: load_results(name) for name in ('{parent}', '{name}')}}
 race_curves(runs, TARGET['pocket'])
 print(standings(*runs))'''),
+    ('text-card', '## The card\n\nWhat it brought in the official race, and what it changes on the desk track when all get the same tokens '
+        '([What each part is worth](44_worth.ipynb)):'),
+    ('card', "card('{name}')"),
     ('text-history', '## Where this lives in history\n\n| record | minutes | what it brought |\n|---|---|---|\n| N | | |'),
     ('text-recap', '## Recap\n\n* One thing to remember.\n* A second.\n* A third.'),
-    ('text-exercises', '## Exercises\n\n1. What would happen if … ?'),
-    ('exercise-1', '#| code-fold: true\n#| code-summary: "Answer 1"\nprint({name}.line())'),
+    ('text-exercises', '## Exercises\n\n1. A number, some code, or a prediction: at least one of each.\n\n<details><summary>Hint</summary>Where to look.</details>'),
+    ('exercise-1', '#| exercise\nbefore = ...                                               # how many records {name} has before it\n'
+        'assert before == len({name}.line()) - 1'),
+    ('answer-1', '#| code-fold: true\n#| code-summary: "Answer 1"\nbefore = len({parent}.line())\nassert before == len({name}.line()) - 1'),
     ('text-further-reading', '## Further reading\n\n* Author, [Title](https://arxiv.org), what it is good for.'),
 ]
 
