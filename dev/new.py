@@ -63,12 +63,13 @@ from speedrun_course.lab.audit import standings
 from speedrun_course.lab.drawing import strip
 from speedrun_course.lab.figures import Live, race_curves
 from speedrun_course.lab.jobs import collect
+from speedrun_course.lab.statement import describe
 from speedrun_course.lab.worth import card
 from speedrun_course.parts.baseline import Keep, initialise
 from speedrun_course.race.data import corpus
 from speedrun_course.race.loop import Race, follow
 from speedrun_course.race.results import load_results
-from speedrun_course.recipe import TARGET, describe, part
+from speedrun_course.recipe import TARGET, part
 from speedrun_course.records import {parent}'''),
     ('strip', "#| echo: false\nstrip(record('{name}'))"),
     ('text-the-problem', '## The problem\n\nShow it by a plot or a number, made by a cell below this one.'),
@@ -79,7 +80,7 @@ from speedrun_course.records import {parent}'''),
     ('text-the-record', '## The record\n\nWhat it changes in its parent, and what that bought officially.'),
     ('records-imports', '#| export records\n#| hide\n#| notest\nfrom speedrun_course.parts.{name} import *'),
     ('{name}-record', RECORD),
-    ('show-record', 'print(describe({name}))'),
+    ('show-record', 'describe({name})'),
     ('live', LIVE),
     ('full-races', "#| slow\ncollect(record('{name}'), range(100, 110), show=True)"),
     ('races', '''#| code-fold: true

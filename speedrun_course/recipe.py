@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['PLACES', 'NUMBERS', 'TRACKS', 'TARGET', 'SIZE', 'MAYBE', 'SHARE', 'RANGES', 'WORDS', 'part', 'spelled', 'Places',
-           'Numbers', 'Recipe', 'merge', 'nearest', 'each', 'checked', 'changes', 'describe', 'override', 'parsed',
-           'kind_of', 'typed', 'plain', 'differences', 'digest', 'exactly']
+           'Numbers', 'Recipe', 'merge', 'nearest', 'each', 'checked', 'changes', 'override', 'parsed', 'kind_of',
+           'typed', 'plain', 'differences', 'digest', 'exactly']
 
 # %% ../nbs/06_recipes.ipynb #imports
 import difflib, hashlib, json, re
@@ -216,19 +216,6 @@ def changes(r) -> dict: # place or track -> (before, after)
     if r.parent is None: return {}
     pairs = {k: (getattr(r.parent, k), getattr(r, k)) for k in (*PLACES, *TRACKS)}
     return {k: pair for k, pair in pairs.items() if pair[0] != pair[1]}
-
-def describe(r) -> str:
-    "A record's changes, for people: parts first, then the numbers of each track"
-    found, lines = changes(r), [f'{r.name:<12}{r.about}']
-    moved = [f'{k}: {spelled(a)} → {spelled(b)}' for k, (a, b) in found.items() if k in PLACES]
-    if moved: lines.append(f"  parts     {', '.join(moved)}")
-    for track in TRACKS:
-        old, new = found.get(track, ({}, {}))
-        moved = [f'{k} {spelled(old[k])} → {spelled(v)}' if k in old else f'{k} {spelled(v)}'
-                 for k, v in new.items() if old.get(k) != v]
-        note = ' (interpolated)' if track == 'fineweb' and r.interpolated else ''
-        if moved: lines.append(f"  {track:<10}{', '.join(moved)}{note}")
-    return '\n'.join(lines)
 
 # %% ../nbs/06_recipes.ipynb #override
 def override(r, *assignments): # 'name=value' each

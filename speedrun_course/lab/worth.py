@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['EQUAL', 'FAMILIES', 'EDGE', 'TRACK_AT', 'equal', 'compared', 'base_of', 'scaled', 'tuned', 'sweep', 'runs_of',
            'Worth', 'worth', 'slope_of', 'tokens_for', 'slope', 'tokens_of', 'beside_history', 'bar', 'forest',
-           'gained', 'late', 'correlated', 'Card', 'told', 'card', 'add_worth', 'tell_worth']
+           'gained', 'late', 'correlated', 'told', 'card', 'add_worth', 'tell_worth']
 
 # %% ../../nbs/44_worth.ipynb #imports
 import math
@@ -15,6 +15,7 @@ from ..catalog import parts_of, record, records
 from .figures import COLORS, GREY
 from .history import gains, history
 from .jobs import Job, do_all, threads_for
+from .statement import Markdown, markdown_table
 from .statistics import Difference, paired
 from ..race.results import CHOOSE, home, load_results, need_clean_commit, seeds
 from ..recipe import Recipe, digest, override
@@ -179,10 +180,6 @@ def correlated(factors:dict, track:str) -> tuple: # of ranks, of logarithms
             float(stats.pearsonr(np.log(own), np.log(official)).statistic))
 
 # %% ../../nbs/44_worth.ipynb #card
-class Card(str):
-    "Markdown that a notebook shows"
-    def _repr_markdown_(self): return str(self)
-
 def told(x:Worth|None) -> str:
     "What came out at equal tokens, in words"
     if x is None: return 'not measured yet'
@@ -191,20 +188,18 @@ def told(x:Worth|None) -> str:
     return (f'{x.gain.mean:+.3f} nats, 95% interval {x.gain.low:+.3f} to {x.gain.high:+.3f}, '
             f'{len(x.runs)} seeds: {sure}')
 
-def card(*names) -> Card: # of records
+def card(*names) -> Markdown: # of records
     "What records brought in the official race, and at equal tokens on the desk track"
-    found, official = worth(), {o.record: o for o in history()}
-    gain, lines = gains(history()), ['| | |', '|---|---|']
+    found, official, gain, rows = worth(), {o.record: o for o in history()}, gains(history()), []
     for r in map(record, names):
         for k in r.history:
             o, faster = official[k], math.expm1(gain.get(k, 0.))
-            lines.append(f'| official record {k} | {o.title}: {o.minutes:g} minutes, {faster:.0%} faster |')
+            rows.append((f'official record {k}', f'{o.title}: {o.minutes:g} minutes, {faster:.0%} faster'))
         same = f'computes what `{r.parent.name}` computes' if r.restates else ''
-        said = same or told(found.get(r.name))
-        lines.append(f'| `{r.name}` on the desk track, at equal tokens | {said} |')
-        lines += [f"| of it, `{name.partition('+')[2]}` alone | {told(found.get(name))} |"
-                  for name in parts_of(r)]
-    return Card('\n'.join(lines))
+        rows.append((f'`{r.name}` on the desk track, at equal tokens', same or told(found.get(r.name))))
+        rows += [(f"of it, `{name.partition('+')[2]}` alone", told(found.get(name)))
+                 for name in parts_of(r)]
+    return Markdown(markdown_table(rows, ('', '')))
 
 # %% ../../nbs/44_worth.ipynb #verbs
 def add_worth(p):

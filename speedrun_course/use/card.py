@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['TEXTS', 'FILES', 'QUOTED', 'HOME', 'FinishedRun', 'is_sound', 'read_result', 'open_run', 'own_tokenizer',
-           'recipe_json', 'loss_curve', 'plain', 'markdown_table', 'what_it_is', 'what_it_took', 'metadata',
-           'what_was_changed', 'how_to_use', 'check_name', 'card_of', 'card']
+           'recipe_json', 'loss_curve', 'plain', 'known', 'what_it_is', 'what_it_took', 'metadata', 'what_was_changed',
+           'how_to_use', 'check_name', 'card_of', 'card']
 
 # %% ../../nbs/96_card.ipynb #imports
 import json, re
@@ -16,6 +16,7 @@ from ..catalog import record
 from ..errors import BadInput, printable
 from ..files import read_json
 from ..lab.figures import COLORS, curves, style
+from ..lab.statement import markdown_table
 from ..race.checkpoint import load_checkpoint
 from ..race.data import ORIGINS, VAL_TOKENS, sha256
 from ..race.machine import batches
@@ -145,17 +146,16 @@ def plain(value) -> str:
     "A value as text that means nothing in Markdown and HTML"
     return re.sub(r'([\\`*_\[\]<>|&~#!])', r'\\\1', printable(value))
 
-def markdown_table(rows, head=('', '')) -> str: # of Markdown
-    "Rows as a Markdown table, without those whose last column is empty"
-    lines = [head, ('---',)*len(head), *(row for row in rows if row[-1])]
-    return '\n'.join(f"| {' | '.join(map(str, line))} |" for line in lines)
+def known(rows) -> str: # (what, Markdown) each
+    "Facts as a table, without those that are not known"
+    return markdown_table([row for row in rows if row[-1]], ('', ''))
 
 def what_it_is(run:FinishedRun) -> str:
     "What a run has made, as a table"
     r, data, verdict = run.r, run.data, ''
     if run.target: verdict = 'reached' if run.result['final'] <= run.target else 'NOT reached'
     source = f', as downloaded from {FINEWEB}'*(data['origin'] == FINEWEB)
-    return markdown_table([
+    return known([
         ('recipe', f'`{r.name}`: {r.about}'),
         ('stands for official record', ', '.join(map(str, r.history))),
         ('track', r.track), ('trained on', f'{run.text}{source}, {run.unit} by {run.unit}'),
@@ -171,7 +171,7 @@ def what_it_took(run:FinishedRun) -> str:
     x = {k: plain(v) if isinstance(v, str) else v for k, v in run.result.items()}
     device = dict(cuda=x['gpu'], mps=f"{x['processor']} (MPS)").get(x['device'], x['processor'])
     threads = f"{x['threads']} thread" + 's'*(x['threads'] > 1)
-    return markdown_table([
+    return known([
         ('validation loss',
          f"{x['final']:.4f} nats per {run.unit}, over {run.scored:,} {run.unit}s"),
         ('time of training', f"{x['wall']:,.1f} s; {x['cpu']:,.1f} CPU-seconds"),
