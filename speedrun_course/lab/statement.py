@@ -34,7 +34,7 @@ def moved(old, new) -> dict: # name -> Markdown
 
 def by_track(found:dict, r) -> str: # track -> what `flat` or `moved` gives
     "A table of numbers, a column for each track"
-    names = sorted({k for one in found.values() for k in one},
+    names = sorted(dict.fromkeys(k for one in found.values() for k in one),
                    key=lambda k: [*NUMBERS].index(k.partition('.')[0]))
     titles = [track + ' (interpolated)'*(track == 'fineweb' and r.interpolated) for track in found]
     return markdown_table([(f'`{k}`', *(one.get(k, '') for one in found.values())) for k in names],
