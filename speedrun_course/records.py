@@ -198,7 +198,7 @@ record27 = sharded.but('record27', 'Sum the loss, scale the logits, give all mat
                 rates=dict(matrix=.24, embed=.21, head=.086, scalar=.064)),
     desk=dict(rates=dict(matrix=.1, head=.16)),
     fineweb=dict(tokens=50304, seq=49152, val_seq=262144, steps=1750, cooldown=.45, evals=14,
-                 momentum_warmup=300/1750, rates=dict(head=.22)))
+                 momentum_warmup=300/1750, uniform=.5, rates=dict(head=.22)))
 
 # %% ../nbs/27_ngrams.ipynb #records-imports
 from .parts.ngrams import *

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['reduce_scatter', 'all_gather', 'rank_and_world', 'Flat', 'Bucket', 'shares', 'declared', 'optimizer',
-           'gather_moments', 'spread_moments', 'Sharded']
+           'gather_moments', 'spread_moments', 'low_tables', 'Sharded']
 
 # %% ../../nbs/18_distributed.ipynb #imports
 import math
@@ -59,22 +59,33 @@ class Bucket(Flat):
         super().__init__(params, unit)
         self.grad, self.missing = torch.zeros_like(self.data), set(params) # no gradient yet
         self.slots = dict(zip(params, self.views(self.grad)))
-        self.mine = trained_like(self.share(self.data).detach().requires_grad_(), params[0])
+        self.low = params[0].sent or self.data.dtype       # in which gradients and weights travel
+        own = self.share(self.data).detach()
+        if self.low != self.data.dtype: # the share is kept in full; what models read is rounded
+            own = own.clone()
+            self.data.copy_(self.data.to(self.low))
+        self.mine = trained_like(own.requires_grad_(), params[0])
         self.mine.grad = self.grad if self.world == 1 else torch.zeros_like(self.mine)
-        self.work, self.message = None, None               # what is on its way
+        self.work, self.message, self.rows = None, None, None              # what is on its way
         self.of, self.due, self.steps = 1, True, 0         # what to divide by; steps that are summed
 
     def take(self, p):
-        "Put a parameter's gradient into the buffer; one that never came counts as zero"
-        slot = self.slots[p]
-        if not self.steps and p.grad is None: slot.zero_()
-        elif not self.steps: torch.div(p.grad, self.of, out=slot)
-        elif p.grad is not None: slot.add_(p.grad/self.of)
-        p.grad = None
+        "A parameter's gradient is complete"
         self.missing.discard(p)
 
+    def fill(self):
+        "Put all gradients into the buffer; those that never came count as zero"
+        came = [p for p in self.params if p.grad is not None]
+        slots, grads = [self.slots[p] for p in came], [p.grad for p in came]
+        if self.steps: torch._foreach_add_(slots, torch._foreach_div(grads, self.of))
+        else:
+            if len(came) < len(self.params): self.grad.zero_()
+            if self.of == 1: torch._foreach_copy_(slots, grads)            # few kernels for many
+            else: [torch.div(g, self.of, out=slot) for slot, g in zip(slots, grads)]
+        for p in came: p.grad = None
+
     def send(self): # gradients; does not wait
-        for p in list(self.missing): self.take(p)
+        self.fill()
         self.missing, self.steps = set(self.params), self.steps+1
         if not self.due: return
         if self.steps > 1: self.grad.div_(self.steps)
@@ -83,18 +94,22 @@ class Bucket(Flat):
 
     def exchange(self): # gradients; does not wait
         "Give each process the mean gradient of its share"
-        low = self.mine.sent or self.grad.dtype
-        self.message = self.mine.grad if low == self.grad.dtype else self.mine.grad.to(low)
-        self.work = reduce_scatter(self.message, self.grad.to(low), dist.ReduceOp.AVG, async_op=True)
+        grad = self.grad.to(self.low)
+        self.message = self.mine.grad if grad is self.grad else self.mine.grad.to(self.low)
+        self.work = reduce_scatter(self.message, grad, dist.ReduceOp.AVG, async_op=True)
 
     def gather(self): # new weights; does not wait
-        if self.world > 1: self.work = all_gather(self.data, self.mine.detach(), async_op=True)
+        own = self.mine.detach().to(self.low)
+        self.rows = self.data if self.low == self.data.dtype else torch.empty_like(self.data, dtype=self.low)
+        if self.world > 1: self.work = all_gather(self.rows, own, async_op=True)
+        elif self.rows is not self.data: self.rows = own
 
     def wait(self):
         if self.work is not None: self.work.wait()
         if self.message is not None and self.message is not self.mine.grad:
             self.mine.grad.copy_(self.message)
-        self.work = self.message = None
+        if self.rows is not None and self.rows is not self.data: self.data.copy_(self.rows)
+        self.work = self.message = self.rows = None
 
 # %% ../../nbs/18_distributed.ipynb #shares
 def shares(model, each:int, bucket=Bucket) -> list: # of buckets
@@ -131,6 +146,7 @@ def gather_moments(optim) -> dict: # parameter and moment -> tensor; all process
     found = {}
     for b in optim.buckets:
         held = dict(b.opt.moments(b.mine))
+        if b.low != b.data.dtype: held['exact'] = b.mine.detach()
         if b.steps: # gradients that wait for their turn: each process has its own
             average([whole := b.grad.clone()])
             held |= dict(pending=b.share(whole), pending_steps=torch.tensor(b.steps))
@@ -148,10 +164,16 @@ def spread_moments(optim, state:dict): # from `gather_moments`
         if 'pending' in held:
             for slot, t in zip(b.slots.values(), held.pop('pending')): slot.copy_(t)
             b.steps = int(held.pop('pending_steps')[0])
+        if 'exact' in held: b.mine.data.copy_(b.spread(held.pop('exact')))
         if held: b.opt.restore(b.mine, {key: ts[0] if ts[0].ndim == 0 and key == 'step' else b.spread(ts)
                                         for key, ts in held.items()})
 
 # %% ../../nbs/18_distributed.ipynb #sharded
+def low_tables(model, r):
+    "Let models read tables in bf16 where they multiply in it, and let it travel (record 18)"
+    for p in by_role(model).get('embed', []):
+        if r.precision == 'bf16': p.sent = p.sent or torch.bfloat16
+
 class Sharded:
     """AdamW and Muon, each process on its share, gradients sent early (records 23 and 24); by hand,
     since PyTorch's sharding cuts tensors by rows, and Muon needs whole matrices"""
@@ -161,6 +183,7 @@ class Sharded:
                  **settings): # of `optimizer`
         if r.clip: raise BadInput(f'clip={r.clip}: a sharded optimizer does not clip gradients')
         self.names = {p: name for name, p in model.named_parameters()}
+        low_tables(model, r)
         order = {p: i for i, p in enumerate(self.names)}
         self.buckets = sorted(shares(model, each, bucket),
                               key=lambda b: -min(order[p] for p in b.params))

@@ -39,11 +39,13 @@ class Mask:
         if self.doc.shape[1] % self.block == 0: self.blocks()              # once for both
         return replace(self, near=near, tiles=None, sparse=None)
 
+    def past(self): # -> f(row, head, query, key) -> is it of the same document's past?
+        doc = self.doc
+        return lambda b, h, q, k: (q >= k) & (doc[b, q] == doc[b, k])
+
     def rule(self): # -> f(row, head, query, key) -> may it see?
-        doc, near, block = self.doc, self.near, self.block
-        def sees(b, h, q, k):
-            return (q >= k) & (q//block - k//block < near) & (doc[b, q] == doc[b, k])
-        return sees
+        past, near, block = self.past(), self.near, self.block
+        return lambda b, h, q, k: past(b, h, q, k) & (q//block - k//block < near)
 
     def dense(self, q=slice(None), k=slice(None)): # -> (B, 1, queries, keys) bool
         i = torch.arange(self.doc.shape[1], device=self.doc.device)
@@ -75,10 +77,10 @@ def clamped(lists, near): # () blocks in the window
             torch.minimum(full, (near-1).clamp(min=0)), full_at)
 
 def sparse(mask): # -> BlockMask
-    "What FlexAttention needs to know: the blocks to visit, and the rule for the partial ones"
+    "What FlexAttention needs to know: the blocks to visit, which keep the window, and the rest of the rule"
     if mask.sparse is None:
         mask.sparse = BlockMask.from_kv_blocks(*mask.blocks(), BLOCK_SIZE=mask.block,
-                                               mask_mod=mask.rule())
+                                               mask_mod=mask.past())
     return mask.sparse
 
 # %% ../../nbs/15_flex.ipynb #blockwise
@@ -106,7 +108,8 @@ def blockwise(q, k, v, ctx, scale:float=None, mask:Mask=None): # (B, H, T, d) ea
 # %% ../../nbs/15_flex.ipynb #flex
 def kernel_options(shared:int # bytes of shared memory that a block of threads may have
                   ) -> dict:
-    "Smaller tiles for GPUs whose shared memory does not hold PyTorch's own choice"
+    """Smaller tiles for GPUs with little shared memory: PyTorch 2.13's own choice fits into 99 KB,
+    but its backward has too few registers and spills"""
     if shared >= 160*1024: return {}                       # A100, H100 and their successors
     return dict(BLOCK_M=64, BLOCK_N=64, BLOCK_M1=32, BLOCK_N1=64, BLOCK_M2=64, BLOCK_N2=32)
 

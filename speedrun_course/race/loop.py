@@ -45,7 +45,7 @@ class Tick:
     step: int
     steps: int           # of the whole schedule
     stop: int            # where this run leaves it
-    loss: torch.Tensor   # () mean training loss of the step just made, in nats
+    loss: torch.Tensor   # () mean training loss of the step just made, in nats, as `Race.step` has it
     val: float           # validation loss, where it was measured
     wall: float          # seconds of training so far
     cpu: float           # processor seconds of training so far
@@ -141,14 +141,14 @@ class Race(Progress):
         "What the schedule decides for a step"
         return replace(self.r.schedule(self.r, step), step=step)
 
-    def step(self, loader=None) -> torch.Tensor: # () mean loss over the global batch
+    def step(self, loader=None) -> torch.Tensor: # () mean loss; where nobody looks at once, of this share
         "One optimizer step on one global batch"
         self.now = self.at(self.done).to(self.hw.device)
         if self.done in self.events: self.events[self.done](self.model, self.optim, self.r)
         self.batch = self.read(loader or self.loader)
-        self.own = gradients(self.forward, *self.batch, self.now, self.hw, self.micro,
-                             lambda of: self.optim.listen(of, self.now), self.summed)
-        loss, self.heard = self.told()
+        loss = self.own = gradients(self.forward, *self.batch, self.now, self.hw, self.micro,
+                                    lambda of: self.optim.listen(of, self.now), self.summed)
+        if self.hw.ahead == 1: [loss], self.heard = self.told([loss])
         # a spoilt update would hide what spoilt it; but looking takes time
         if self.hw.ahead > 1 or loss.isfinite():
             self.optim.step(self.now)
@@ -164,11 +164,12 @@ class Race(Progress):
             loader.expect(self.at(self.done+1), hw.rank, hw.world)
         return [t.to(hw.device, non_blocking=hw.device == 'cuda') for t in batch]
 
-    def told(self) -> tuple: # () mean loss, () mean number of the signals heard
-        "What all processes say of this step, in one message"
-        said = torch.stack([self.own, torch.full_like(self.own, self.asked)])
+    def told(self, losses:list) -> tuple: # mean losses, and the number of a signal if one was heard
+        "What all processes say of some steps, in one message"
+        said = torch.stack([*losses, torch.full_like(self.own, self.asked)])
         average([said])
-        return said.unbind()
+        *losses, asked = said.unbind()
+        return losses, round(asked.item()*self.hw.world)
 
     def repeat_events(self, step:int):
         "Let the events before a step change the model, whose tensors are loaded afterwards"
@@ -208,7 +209,8 @@ def follow(race, show:Callable=lambda tick, losses: None
     for tick in ticks(race):
         waiting.append(tick.loss)
         if not race.watch.runs:
-            race.hear(waiting, round(race.heard.item()*race.hw.world))
+            # a message in each step would keep its update waiting for all gradients
+            race.hear(*((waiting, race.heard) if race.hw.ahead == 1 else race.told(waiting)))
             waiting.clear()
         show(tick, race.losses)
     return race.losses, race.vals

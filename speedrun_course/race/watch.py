@@ -54,4 +54,4 @@ def log_line(tick) -> str:
     "The speedrun's own line for a step"
     val = '' if tick.val is None else f' val_loss:{tick.val:.4f}'
     return (f'step:{tick.step}/{tick.steps}{val} train_time:{tick.wall*1000:.0f}ms '
-            f'step_avg:{tick.wall*1000/tick.step:.2f}ms')
+            f'step_avg:{tick.wall*1000/max(1, tick.step):.2f}ms')
