@@ -53,7 +53,7 @@ def record(name:str) -> Recipe:
 DEFAULT = 'sprint' # least CPU-seconds to the pocket's target
 SURE_STEPS = 45     # enough steps for 19 of 20 seeds
 RECORD_RUN = 'record27' # what runs on FineWeb
-BEST = dict(pocket=DEFAULT, desk='ngrams', fineweb=RECORD_RUN) # what runs on a track when nobody chooses
+BEST = dict(pocket=DEFAULT, desk='sprint', fineweb=RECORD_RUN) # what runs on a track when nobody chooses
 
 def default(track='pocket') -> Recipe:
     "What runs when nobody chooses, filled in for a track"

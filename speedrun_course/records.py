@@ -21,7 +21,7 @@ nanogpt = Recipe('nanogpt', 'Train GPT-2 as nanoGPT does', history=(1,),
     pocket=dict(vocab=80, layers=4, heads=4, width=128, seq=64, rows=12, steps=2000, warmup=.05,
                 floor=.1, rates=dict(all=1e-3), betas=(.9, .99), eps=1e-8, decay=.1, clip=1.,
                 evals=4, precision='fp32'),
-    desk=dict(vocab=4096, layers=8, heads=2, width=128, seq=512, rows=4, steps=2400, warmup=.05,
+    desk=dict(vocab=4096, layers=8, heads=2, width=128, seq=512, rows=4, steps=5000, warmup=.05,
               floor=.1, rates=dict(all=2e-3), betas=(.9, .95), eps=1e-8, decay=.1, clip=1.,
               evals=4, precision='fp32'),
     fineweb=dict(vocab=50257, layers=12, heads=12, width=768, seq=1024, rows=512, steps=19560,
@@ -56,7 +56,7 @@ modern = rotary.but('modern', 'Bound the logits, square the ReLU, start as the i
     qk=part(QKNorm, then=Rotary), mlp=ReLU2, init=zero_out,
     pocket=dict(steps=600, warmup=.17, cooldown=.73, floor=.01, rates=dict(all=1.4e-3),
                 betas=(.83, .925), decay=.11),
-    desk=dict(steps=1300),
+    desk=dict(steps=2700),
     fineweb=dict(vocab=50304, heads=6, steps=7844))
 
 # %% ../nbs/12_muon.ipynb #records-imports
@@ -67,7 +67,7 @@ muon = modern.but('muon', 'Make every direction of an update count equally',
     history=(3, 4), alone=dict(split='project'), project=SplitQKV, optim=MuonAdam,
     pocket=dict(rows=24, steps=165, warmup=0., cooldown=.37, floor=.02, momentum=.85,
                 rates=dict(all=9.2e-3, matrix=1.6e-3), betas=(.8, .967), decay=.035, clip=0.),
-    desk=dict(steps=600, warmup=0., floor=.08, momentum=.9, rates=dict(all=9.2e-3, matrix=1.6e-3),
+    desk=dict(steps=1800, warmup=0., floor=.08, momentum=.9, rates=dict(all=9.2e-3, matrix=1.6e-3),
               decay=.01, clip=0.),
     fineweb=dict(steps=5100, warmup=0., cooldown=1450/5100, decay=0., clip=0., momentum=.95,
                  rates=dict(all=3.6e-3, matrix=3.6e-4)))
@@ -117,7 +117,7 @@ values = unet.but('values', 'Mix values from tables into attention',
     pocket=dict(steps=131, cooldown=.54, betas=(.89, .927), decay=.016,
                 rates=dict(matrix=.068, embed=.15, head=.0085, scalar=.066),
                 momentum=.82, momentum_start=.64),
-    desk=dict(steps=400),
+    desk=dict(steps=960),
     fineweb=dict(steps=2540))
 
 # %% ../nbs/14_values.ipynb #lean-record
@@ -167,7 +167,7 @@ longshort = windows.but('longshort', 'Look far in few layers, more sharply; star
     pocket=dict(steps=93, cooldown=.73, floor=.05, betas=(.91, .961), momentum=.86,
                 momentum_start=.66,
                 momentum_warmup=.53, rates=dict(matrix=.11, embed=.1, head=.0065, scalar=.047)),
-    desk=dict(steps=360),
+    desk=dict(steps=900),
     fineweb=dict(steps=1376, cooldown=.45, floor=.1, eps=1e-10, momentum_warmup=300/1376))
 
 # %% ../nbs/17_fp8.ipynb #records-imports
@@ -210,7 +210,7 @@ ngrams = record27.but('ngrams', 'Look up the last tokens together', history=(62,
     pocket=dict(ngrams=(2, 3, 4), ngram_rows=16_384, ngram_width=64, steps=40, cooldown=.7,
                 floor=.1, betas=(.91, .944), decay=.024, momentum=.82, momentum_start=.63,
                 momentum_warmup=.8, rates=dict(matrix=.24, embed=.25, head=.12, scalar=.06)),
-    desk=dict(ngrams=(2,), ngram_rows=20_480, ngram_width=128, steps=320),
+    desk=dict(ngrams=(2,), ngram_rows=20_480, ngram_width=128, steps=760),
     fineweb=dict(ngrams=(2,), ngram_rows=251_520, ngram_width=768, steps=1583))
 
 # %% ../nbs/27_ngrams.ipynb #sprint-record
@@ -221,7 +221,7 @@ sprint = windows.but('sprint', 'Look up the last tokens together; make the rest 
                 steps=42, cooldown=.68, floor=.18, betas=(.81, .984), decay=.013, momentum=.9,
                 momentum_start=.68, momentum_warmup=.12,
                 rates=dict(matrix=.086, embed=.15, head=.019, scalar=.096)),
-    desk=dict(ngrams=(2,), ngram_rows=20_480, ngram_width=128),
+    desk=dict(ngrams=(2,), ngram_rows=20_480, ngram_width=128, steps=760),
     fineweb=dict(ngrams=(2,), ngram_rows=251_520, ngram_width=768, steps=1255))
 
 # %% ../nbs/41_diff.ipynb #records-imports
