@@ -13,16 +13,19 @@ from .errors import Parser, command, quiet_interrupt
 quiet_interrupt()
 
 # %% ../nbs/95_program.ipynb #verbs
+# verb -> its module, and what it does
 VERBS = {
     'train': ('train', 'train a record'),
     'list': ('train', 'the records, with what was measured of them'),
     'plan': ('train', 'what a run takes in tokens, memory, time and dollars, before renting'),
-    'data': ('use.download', "get shards: FineWeb's, the pocket's built again, your own text's or tokens'"),
+    'data': ('use.download',
+             "get shards: FineWeb's, the pocket's built again, your own text's or tokens'"),
     'generate': ('use.generate', 'let a trained model write'),
     'evaluate': ('use.evaluate', 'measure a trained model: loss, bits per byte, HellaSwag'),
     'hub': ('use.hub', 'share a run on the Hugging Face hub, or fetch one'),
     'doctor': ('use.doctor', 'say what this machine has and lacks, and how fast it is'),
-    'compile': ('lab.compiled', 'compile a record for a GPU that is not there, and say what compilers say'),
+    'compile': ('lab.compiled',
+                'compile a record for a GPU that is not there, and say what compilers say'),
     'board': ('lab.board', 'records side by side, with what was measured of them'),
     'race': ('lab.bench', 'run seeds of records here, to compare losses and seconds'),
     'bench': ('lab.bench', 'time whole programs against each other, interleaved'),
@@ -35,8 +38,7 @@ VERBS = {
     'count': ('lab.tuning', 'count the steps that a record needs to the target'),
     'replay': ('lab.audit', 'run the first steps of a record again and compare with its result'),
     'audit': ('lab.audit', 'do the results belong to the recipes as they stand?'),
-    'summary': ('lab.audit', 'write the summary of all results that ships with the package'),
-} # verb -> its module, and what it does
+    'summary': ('lab.audit', 'write the summary of all results that ships with the package'),}
 
 # %% ../nbs/95_program.ipynb #parser
 def parser(verb:str='') -> Parser: # the verb whose options are wanted

@@ -91,7 +91,9 @@ def on_file(out:Path) -> int: # how many
             if not sound(x):
                 raise BadInput(f'{file}: damaged; delete it, and its runs will be made again') from None
             off = [f'{k} {x[k]} there and {here[k]} here' for k in SAME if x[k] != here[k]]
-            if off: raise BadInput(f"{file}: from elsewhere ({', '.join(off)}); name a folder with --out")
+            if off:
+                raise BadInput(f"{file}: from elsewhere ({', '.join(off)}); "
+                               "name a folder with --out")
             count += 1
     return count
 
@@ -185,5 +187,6 @@ def add_bench(p):
     p.set_defaults(do=lambda a: contest(a.records or ['nanogpt', BEST[a.track]], a.rounds, a.track))
     p.add_argument('records', nargs='*', metavar='RECORD', help='the first is what the others are '
                    "compared with (default: nanogpt and the track's best)")
-    p.add_argument('--track', choices=('pocket', 'desk'), default='pocket', help='(default %(default)s)')
+    p.add_argument('--track', choices=('pocket', 'desk'), default='pocket',
+                   help='(default %(default)s)')
     p.add_argument('--rounds', type=int, default=3, help='(default %(default)s)')

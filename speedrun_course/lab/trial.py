@@ -93,7 +93,8 @@ def budget(arms:dict, # label -> filled-in recipe; the first is what the others 
                     time=clock(seconds, label, base).mean)
         runs = {what: with_steps(r, arms[base].steps/cost[what]) for what in COMPARISONS}
         little = max(1, round(.05*r.steps))                # a little more of it, and a little less
-        if label == base: runs |= dict(less=with_steps(r, r.steps-little), more=with_steps(r, r.steps+little))
+        if label == base:
+            runs |= dict(less=with_steps(r, r.steps-little), more=with_steps(r, r.steps+little))
         found[label] = dict(record=r.name, recipe=identity(r), cost=cost,
                             parameters=sum(shapes(r, 0).params.values()),
                             runs={k: [x.steps, digest(x)] for k, x in runs.items()})
@@ -148,9 +149,10 @@ def complete(plan) -> bool: # does it hold all that a trial asks for?
                  len(arms) > 1, arms.keys() == seconds.keys(), *map(WORD.fullmatch, arms),
                  len({len(laps) for laps in seconds.values()}) == 1]
         for label, own in arms.items():
-            whole += [WORD.fullmatch(own['record']), seconds[label], own['runs'].keys() >= {*COMPARISONS},
-                      above(own['parameters'], *seconds[label], *(own['cost'][k] for k in COMPARISONS)),
-                      *(above(n) and WORD.fullmatch(name) for n, name in own['runs'].values())]
+            whole += [
+                WORD.fullmatch(own['record']), seconds[label], own['runs'].keys() >= {*COMPARISONS},
+                above(own['parameters'], *seconds[label], *(own['cost'][k] for k in COMPARISONS)),
+                *(above(n) and WORD.fullmatch(name) for n, name in own['runs'].values())]
         return all(whole)
     except (AttributeError, KeyError, StopIteration, TypeError, ValueError): return False
 

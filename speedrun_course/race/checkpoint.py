@@ -116,7 +116,8 @@ def check_state(path, race, tensors:dict, facts:dict): # all processes must call
         raise doubted(path, wrong)
     for k in sums: # of gradients that wait, which a race may have or not
         p = own.get('model/' + k.removeprefix('optim/').rpartition('/')[0])
-        if p is None or not (k.endswith('_steps') and not tensors[k].ndim or tensors[k].shape == p.shape):
+        if p is None or not (k.endswith('_steps') and not tensors[k].ndim
+                             or tensors[k].shape == p.shape):
             raise doubted(path, f'{k} is not of this model')
     check_finite(path, tensors)
 
