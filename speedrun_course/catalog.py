@@ -33,7 +33,8 @@ def parts_of(r:Recipe) -> dict: # name -> Recipe
     "Each part of a record that can be tried alone: its parent with nothing else changed"
     found = {}
     for label, words in r.alone.items():
-        places, numbers = ([k for k in words.split() if (k in PLACES) == kind] for kind in (True, False))
+        places, numbers = ([k for k in words.split() if (k in PLACES) == kind]
+                           for kind in (True, False))
         arm = r.parent.but(f'{r.parent.name}+{label}', f'Take only {words} from {r.name}', arm=True,
                            **{k: getattr(r, k) for k in places},
                            **{track: taken(getattr(r, track), numbers) for track in TRACKS})
@@ -53,7 +54,8 @@ def record(name:str) -> Recipe:
 DEFAULT = 'sprint' # least CPU-seconds to the pocket's target
 SURE_STEPS = 45     # enough steps for 19 of 20 seeds
 RECORD_RUN = 'record27' # what runs on FineWeb
-BEST = dict(pocket=DEFAULT, desk='sprint', fineweb=RECORD_RUN) # what runs on a track when nobody chooses
+# what runs on a track when nobody chooses
+BEST = dict(pocket=DEFAULT, desk='sprint', fineweb=RECORD_RUN)
 
 def default(track='pocket') -> Recipe:
     "What runs when nobody chooses, filled in for a track"

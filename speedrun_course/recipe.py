@@ -97,7 +97,8 @@ class Numbers:
     decay: float = 0.          # weight decay, as a share of the learning rate
     clip: float = 0.           # longest gradient, 0 for any
     evals: int = 0             # validations in a run
-    uniform: float = 0.        # sd of starting matrices times √width, if an interval is drawn from; 0: if not
+    # sd of starting matrices times √width, if an interval is drawn from; 0: if not
+    uniform: float = 0.
     precision: str = ''        # of matrix products: fp32, bf16
 
 PLACES, NUMBERS = (tuple(f.name for f in fields(kind)) for kind in (Places, Numbers))

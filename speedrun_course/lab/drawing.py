@@ -18,7 +18,8 @@ def name_of(value, room:int=99) -> str: # characters at most
     "A part's name, and of one that goes before others, theirs: QKNorm, Rotary"
     if value in NEUTRAL: return '–'
     if isinstance(value, tuple): return f'{len(value)}'
-    inner = value.keywords.get('then') or value.keywords.get('attention') if isinstance(value, part) else None
+    inner = (value.keywords.get('then')
+             or value.keywords.get('attention') if isinstance(value, part) else None)
     own = getattr(getattr(value, 'func', value), '__name__', str(value))
     text = f'{own}, {name_of(inner)}' if inner not in NEUTRAL else own
     return text if len(text) <= room else text[:room-1] + '…'
@@ -38,17 +39,19 @@ def box(r, place:str, lit, x, y, w, h=34, name:str='') -> str: # name: shown for
     about = (getattr(getattr(value, 'func', value), '__doc__', '') or '').split('\n')[0]
     tip = '' if idle else escape(f'{spelled(value)}: {about}')
     dashes = ' stroke-dasharray="3 3"' if idle and place not in lit else ''
-    return (f'<g><title>{tip or place}</title>'
-            f'<rect x="{x}" y="{y}" width="{w}" height="{h}" rx="5" fill="{fill}" stroke="{edge}"{dashes}/>'
+    return (f'<g><title>{tip or place}</title><rect x="{x}" y="{y}" width="{w}" '
+            f'height="{h}" rx="5" fill="{fill}" stroke="{edge}"{dashes}/>'
             + text(x+w/2, y+h/2-3, name or place, 10, PALE if idle else INK, 'bold')
             + text(x+w/2, y+h/2+10, name_of(value, int(w/6.1)), 10, PALE if idle else INK) + '</g>')
 
 def frame(r, place:str, lit, x, y, w, h, more:str='', left=10) -> str: # left: room before the words
     "A place that holds others"
     fill, edge = (LIGHT, EDGE) if place in lit else ('#f8fafc', PALE)
-    return (f'<rect x="{x}" y="{y}" width="{w}" height="{h}" rx="8" fill="{fill}" fill-opacity=".5" '
-            f'stroke="{edge}"/>'
-            + text(x+left, y+14, f'{place}: {name_of(getattr(r, place))}{more}', 10, INK, 'bold', 'start'))
+    return (
+        f'<rect x="{x}" y="{y}" width="{w}" height="{h}" rx="8" fill="{fill}" fill-opacity=".5" '
+        f'stroke="{edge}"/>'
+        + text(x+left, y+14, f'{place}: {name_of(getattr(r, place))}{more}', 10, INK,
+               'bold', 'start'))
 
 def arrow(*points, label:str='', at=None) -> str: # (x, y) each
     "A way that data go, with the shape of what goes there"
@@ -64,9 +67,10 @@ def picture(width:int, height:int, pieces) -> Picture:
     "SVG of pieces on a white ground, for pages light and dark"
     tip = ('<defs><marker id="tip" markerWidth="7" markerHeight="6" refX="6" refY="3" orient="auto">'
            f'<path d="M0,0 L7,3 L0,6 z" fill="{INK}"/></marker></defs>')
-    return Picture(f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" '
-                   f'style="max-width:100%;height:auto" font-family="DejaVu Sans, Verdana, sans-serif">{tip}'
-                   f'<rect width="{width}" height="{height}" rx="8" fill="#ffffff"/>{"".join(pieces)}</svg>')
+    return Picture(
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" '
+        f'style="max-width:100%;height:auto" font-family="DejaVu Sans, Verdana, sans-serif">{tip}'
+        f'<rect width="{width}" height="{height}" rx="8" fill="#ffffff"/>{"".join(pieces)}</svg>')
 
 # %% ../../nbs/76_drawing.ipynb #draw
 AROUND = 'linear', 'init', 'backend', 'optim', 'schedule', 'score', 'after', 'events'
@@ -131,8 +135,10 @@ LINES = (('data', 'embed', 'trunk', 'block', 'inject'),
 
 def tag(place:str, on:bool, x, y, w) -> str:
     "A place's name in a small box"
-    fill, edge, color, weight = (LIGHT, EDGE, INK, 'bold') if on else ('#ffffff', '#cbd5e1', PALE, 'normal')
-    return (f'<rect x="{x:.0f}" y="{y}" width="{w:.0f}" height="19" rx="4" fill="{fill}" stroke="{edge}"/>'
+    fill, edge, color, weight = ((LIGHT, EDGE, INK, 'bold') if on
+                                 else ('#ffffff', '#cbd5e1', PALE, 'normal'))
+    return (f'<rect x="{x:.0f}" '
+            f'y="{y}" width="{w:.0f}" height="19" rx="4" fill="{fill}" stroke="{edge}"/>'
             + text(round(x + w/2), y+13, place, 9, color, weight))
 
 def strip(*recipes) -> Picture:

@@ -43,7 +43,8 @@ FAMILIES = dict(rotary='nanogpt to modern', muon='muon', unet='untied to longsho
 
 def scaled(r, by:float) -> Recipe: # filled in
     "A recipe with its learning rates multiplied, to three digits"
-    turn = [k for k in r.rates if k != 'all' or 'embed' not in r.rates]  # `all` is for roles without a rate
+    # `all` is for roles without a rate
+    turn = [k for k in r.rates if k != 'all' or 'embed' not in r.rates]
     return override(r, *(f'rates.{k}={float(f"{r.rates[k]*by:.3g}")}' for k in turn))
 
 def tuned(name:str, folder=None) -> dict: # factor -> loss on the tuning split
@@ -194,7 +195,8 @@ def card(*names) -> Markdown: # of records
     for r in map(record, names):
         for k in r.history:
             o, faster = official[k], math.expm1(gain.get(k, 0.))
-            rows.append((f'official record {k}', f'{o.title}: {o.minutes:g} minutes, {faster:.0%} faster'))
+            rows.append(
+                (f'official record {k}', f'{o.title}: {o.minutes:g} minutes, {faster:.0%} faster'))
         same = f'computes what `{r.parent.name}` computes' if r.restates else ''
         rows.append((f'`{r.name}` on the desk track, at equal tokens', same or told(found.get(r.name))))
         rows += [(f"of it, `{name.partition('+')[2]}` alone", told(found.get(name)))

@@ -167,7 +167,8 @@ def source(folder, shards:dict) -> dict: # shards: name -> tokens; origin and to
     if not file.exists(): return {}
     told = read_json(file, dict)
     marks = told.get('shards')
-    if not isinstance(marks, dict) or not all(isinstance(told.get(k), str) for k in ('origin', 'tokens')):
+    if not isinstance(marks, dict) or not all(isinstance(told.get(k), str)
+                                              for k in ('origin', 'tokens')):
         raise BadInput(f'{file}: damaged; delete it, or get the shards again')
     known = all(marks.get(name) == mark([s]) for name, s in shards.items())
     return dict(origin=told['origin'], tokens=told['tokens']) if known else {}
@@ -182,7 +183,8 @@ def tokens_of(folder) -> dict: # chars, tokens, tokenizer, as in `Corpus`
     "In which tokens a folder's shards are written, by the files beside them"
     vocab, tokenizer = folder/'vocab.json', folder/'tokenizer.json'
     if vocab.exists(): return dict(chars=characters(vocab), tokens='characters')
-    if tokenizer.exists(): return dict(tokens=f'tokenizer {sha256(tokenizer)[:12]}', tokenizer=tokenizer)
+    if tokenizer.exists():
+        return dict(tokens=f'tokenizer {sha256(tokenizer)[:12]}', tokenizer=tokenizer)
     return {}
 
 def hold_out(train, # list of (n,) arrays
