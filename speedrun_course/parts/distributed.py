@@ -77,11 +77,11 @@ class Bucket(Flat):
         "Put all gradients into the buffer; those that never came count as zero"
         came = [p for p in self.params if p.grad is not None]
         slots, grads = [self.slots[p] for p in came], [p.grad for p in came]
-        if self.steps: torch._foreach_add_(slots, torch._foreach_div(grads, self.of))
+        if not self.steps and len(came) < len(self.params): self.grad.zero_()
+        if came and self.steps: torch._foreach_add_(slots, torch._foreach_div(grads, self.of))
+        elif came and self.of == 1: torch._foreach_copy_(slots, grads)     # few kernels for many
         else:
-            if len(came) < len(self.params): self.grad.zero_()
-            if self.of == 1: torch._foreach_copy_(slots, grads)            # few kernels for many
-            else: [torch.div(g, self.of, out=slot) for slot, g in zip(slots, grads)]
+            for slot, g in zip(slots, grads): torch.div(g, self.of, out=slot)
         for p in came: p.grad = None
 
     def send(self): # gradients; does not wait
