@@ -29,7 +29,7 @@ skip_flags = set(get_config(path=root).tst_flags.split()) - {'exercise'}
 # A kernel would add the version of its Python, which is another one on each machine.
 LANGUAGE = dict(file_extension='.py', mimetype='text/x-python', name='python', nbconvert_exporter='python', pygments_lexer='ipython3')
 # They train nothing and take no times: whatever they print follows from results/ and the code.
-READ_ONLY = 'index', '08_measure', '09_tuning', '42_later', '85_bench', '87_audit'
+READ_ONLY = 'index', '08_measure', '09_tuning', '42_later', '44_worth', '77_compiled', '77_told', '85_bench', '87_audit'
 
 
 class Client(NotebookClient):
