@@ -114,7 +114,8 @@ class Recipe(Places, Numbers):
     interpolated: bool = False # are its FineWeb numbers ours, put between history's?
     arm: bool = False          # no record, but tried against one?
     restates: bool = False     # does it compute what its parent computes, by other means?
-    alone: Mapping = field(default_factory=dict) # changes that can be tried alone: label -> 'place number …'
+    # changes that can be tried alone: label -> 'place number …'
+    alone: Mapping = field(default_factory=dict)
     pocket: Mapping = field(default_factory=dict)
     desk: Mapping = field(default_factory=dict)
     fineweb: Mapping = field(default_factory=dict)
@@ -269,7 +270,8 @@ def differences(a, b) -> dict: # name -> value in b
 def digest(r) -> str:
     "A short name for exactly these parts and numbers; what is left neutral does not count"
     assert r.track, 'a digest belongs to one track: on(track) first'
-    about = 'name', 'about', 'parent', 'history', 'interpolated', 'arm', 'restates', 'alone', 'track', *TRACKS
+    about = ('name', 'about', 'parent', 'history', 'interpolated', 'arm', 'restates', 'alone',
+             'track', *TRACKS)
     neutral = lambda f: f.default if f.default is not MISSING else f.default_factory()
     values = {f.name: exactly(getattr(r, f.name)) for f in fields(r)
               if f.name not in about and getattr(r, f.name) != neutral(f)}

@@ -100,7 +100,8 @@ def tune(r:Recipe, budget:int=24, track='pocket', say=print,
     for k in more:
         if type(numbers_in(bound).get(k)) not in (int, float):
             raise BadInput(f'--dial {k}: {r.name} has no single number of that name')
-    if not dials(bound, more, only): raise BadInput(f"--only: {r.name} has no dial that begins with {', '.join(only)}")
+    if not dials(bound, more, only):
+        raise BadInput(f"--only: {r.name} has no dial that begins with {', '.join(only)}")
     n = 32 if budget <= 32 else 2**math.ceil(math.log2(budget))
     points = qmc.Sobol(len(dials(bound, more, only)), seed=0).random(n)[:budget]
     points[0] = point_of(bound, more, only)
@@ -149,7 +150,8 @@ def own_dial(text:str) -> tuple: # number, (0..1 -> value)
         raise BadInput(f'--dial {text}: no number is called {name!r}{nearest(name, NUMBERS)}')
     try: bounds = float(low), float(high)
     except ValueError: raise BadInput(f'--dial {text}: LOW and HIGH are numbers') from None
-    if not 0 < bounds[0] < bounds[1] < math.inf: raise BadInput(f'--dial {text}: 0 < LOW < HIGH is needed')
+    if not 0 < bounds[0] < bounds[1] < math.inf:
+        raise BadInput(f'--dial {text}: 0 < LOW < HIGH is needed')
     if low.isdigit() and high.isdigit():
         return name, lambda u: int(low) + round(u*(int(high) - int(low)))
     return name, log_between(float(low), float(high))
@@ -178,7 +180,8 @@ def add_tune(p):
 def tune_record(a): # parsed options
     "Tune a record, and print the best numbers as its statement has them"
     if a.budget < 3: raise BadInput(f'--budget {a.budget}: at least 3 runs')
-    if not 0 <= a.fixed < 1e6: raise BadInput(f'--fixed {a.fixed}: a number of rows, from 0 to 1,000,000')
+    if not 0 <= a.fixed < 1e6:
+        raise BadInput(f'--fixed {a.fixed}: a number of rows, from 0 to 1,000,000')
     best = tune(record(a.record), a.budget, a.track, fixed=a.fixed, workers=a.workers,
                 more=dict(map(own_dial, a.dial)), only=a.only, steps=a.steps)
     print(statement(best, a.track))

@@ -144,14 +144,15 @@ class AdamW:
 # %% ../../nbs/04_optimizer.ipynb #groups
 def group_table(optim) -> str:
     "Which parameters are trained how: a line a group"
-    lines = [f"{'role':8s}{'tensors':>8s}{'numbers':>14s}  {'optimizer':10s}{'rate':>10s}  {'betas':14s}{'eps':>8s}"
-             f"{'decay':>9s}{'every':>7s}  shapes"]
+    lines = [f"{'role':8s}{'tensors':>8s}{'numbers':>14s}  {'optimizer':10s}{'rate':>10s}  "
+             f"{'betas':14s}{'eps':>8s}{'decay':>9s}{'every':>7s}  shapes"]
     for g in optim.groups():
         p, shapes = g['params'][0], {'×'.join(map(str, p.shape)) or '1' for p in g['params']}
         betas = '+'.join(f'{b:g}' for b in g['betas']) if g.get('betas') else ''
         eps = f"{g['eps']:g}" if g.get('eps') else ''
         lines.append(f"{p.role:8s}{len(g['params']):8,}{sum(q.numel() for q in g['params']):14,}  "
-                     f"{g['optimizer']:10s}{g['lr']:10.3g}  {betas:14s}{eps:>8s}{g['weight_decay']:9.3g}"
+                     f"{g['optimizer']:10s}{g['lr']:10.3g}  "
+                     f"{betas:14s}{eps:>8s}{g['weight_decay']:9.3g}"
                      f"{p.every:7d}  {', '.join(sorted(shapes))}")
     return '\n'.join(lines)
 

@@ -18,7 +18,7 @@ def param(*shape,          # of the parameter
           role:str,        # embed, head, matrix or scalar: who trains it
           init,            # fills the tensor: called as init(tensor, generator)
           rate:float=1.,   # its learning rate, as a multiple of its role's
-          decay:float=None, # its weight decay, as a multiple of the recipe's; by default scalars have none
+          decay:float=None, # its weight decay, times the recipe's; by default scalars have none
           betas:tuple=None, # of Adam; by default the recipe's
           every:int=1,     # steps between its updates; gradients are averaged over them
           sent:torch.dtype=None, # precision in which its gradient travels; by default its own

@@ -148,8 +148,9 @@ def spread_moments(optim, state:dict): # from `gather_moments`
         if 'pending' in held:
             for slot, t in zip(b.slots.values(), held.pop('pending')): slot.copy_(t)
             b.steps = int(held.pop('pending_steps')[0])
-        if held: b.opt.restore(b.mine, {key: ts[0] if ts[0].ndim == 0 and key == 'step' else b.spread(ts)
-                                        for key, ts in held.items()})
+        if held:
+            b.opt.restore(b.mine, {key: ts[0] if ts[0].ndim == 0 and key == 'step' else b.spread(ts)
+                                   for key, ts in held.items()})
 
 # %% ../../nbs/18_distributed.ipynb #sharded
 class Sharded:

@@ -56,10 +56,11 @@ class Muon:
                  apply=decayed): # the step rule
         self.lr, self.decay, self.scale = lr, decay, scale
         self.orthogonalise, self.dtype, self.apply = orthogonalise, dtype, apply
-        self.shapes, self.low = {}, {}                     # matrices that are treated together; low bits
+        self.shapes, self.low = {}, {}  # matrices that are treated together; low bits
         for ps in alike(params):
             p = ps[0]
-            kind = '' if (p.rate, p.decay, p.every) == (1, 1, 1) else f' {p.rate:g} {p.decay:g} {p.every}'
+            kind = ('' if (p.rate, p.decay, p.every) == (1, 1, 1)
+                    else f' {p.rate:g} {p.decay:g} {p.every}')
             for p in ps:
                 self.shapes.setdefault('x'.join(map(str, p.shape[-2:])) + kind, []).append(p)
                 if p.dtype == torch.bfloat16: self.low[p] = torch.zeros_like(p, dtype=torch.int16)
@@ -110,7 +111,8 @@ class Muon:
         for k, ps in self.shapes.items():
             self.momentum[k].copy_(state[k])
             if ps[0] not in self.low: continue
-            for p, t in zip(ps, state[f'{k}/low'].split([p.numel() for p in ps])): self.low[p].copy_(t.view_as(p))
+            for p, t in zip(ps, state[f'{k}/low'].split([p.numel() for p in ps])):
+                self.low[p].copy_(t.view_as(p))
 
 def stacked(p) -> int:
     "How many matrices are stacked in a parameter"

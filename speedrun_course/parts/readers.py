@@ -109,7 +109,8 @@ class Ahead:
 
     def read(self, now, rank, world):
         batch = self.reader(now, rank, world)
-        return [t.pin_memory() for t in batch] if torch.cuda.is_available() else batch # a GPU fetches it
+        # a GPU fetches it
+        return [t.pin_memory() for t in batch] if torch.cuda.is_available() else batch
 
     def state_dict(self): return copy.deepcopy(self.before) # what has been read ahead does not count
     def load_state_dict(self, state):

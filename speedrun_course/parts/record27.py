@@ -18,7 +18,8 @@ class SummedLoss(CrossEntropy):
     "In training the sum over tokens, whose gradients do not depend on how many there are (record 21)"
     traits = Traits(summed=True)                           # the loop divides after the backward
     def forward(self, z, y, ctx):
-        return F.cross_entropy(z.flatten(0, 1), y.flatten(), reduction='sum' if self.training else 'mean')
+        return F.cross_entropy(z.flatten(0, 1), y.flatten(),
+                               reduction='sum' if self.training else 'mean')
 
 # %% ../../nbs/19_record27.ipynb #scaled-cap
 class ScaledCap(SoftCap):
