@@ -56,7 +56,8 @@ def floor(r, roof:Roof, world:int=1) -> dict: # what -> seconds a step on each d
     w, seen, share = work(r), shapes(r, r.steps//2), r.rows*r.seq/world
     rate, wide = roof.flops[r.precision], 2 if r.precision == 'bf16' else 4
     head = 6*r.width*r.vocab
-    fast = roof.flops.get(traits_of(r.product).precision, rate)                   # the head's own, if the machine has it
+    # the head's own, if the machine has it
+    fast = roof.flops.get(traits_of(r.product).precision, rate)
     optim = traits_of(r.optim)
     shared = world if optim.sharded else 1
     adam = sum(n for role, n in seen.params.items() if role != 'matrix' or not optim.muon)

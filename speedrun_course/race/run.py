@@ -80,7 +80,8 @@ def fitting(asked:str, r, hw:Hardware): # -> tokens, or None for the whole share
     whole = max(rows*seq for rows, seq in batches(r))//hw.world
     # so few numbers that nobody has to look closely, which takes a second
     if 4*whole*(64*r.layers*r.width + 6*r.vocab) < .4*free: return None
-    return None if sum(memory(r, whole, hw.world).values()) < .8*free else micro_tokens(r, free, hw.world)
+    return (None if sum(memory(r, whole, hw.world).values()) < .8*free
+            else micro_tokens(r, free, hw.world))
 
 @contextmanager
 def memory_of(r, hw:Hardware, micro=None):
