@@ -60,7 +60,8 @@ def read_json(path, kind:type=object): # dict, list, str: what it must hold
     try: value = json.loads(Path(path).read_bytes())
     except FileNotFoundError: raise BadInput(f'{path}: no such file') from None
     except OSError as e: raise BadInput(f'{path}: {e.strerror}') from None
-    except (ValueError, RecursionError): raise BadInput(f'{path}: damaged, no JSON; get it again') from None
+    except (ValueError, RecursionError):
+        raise BadInput(f'{path}: damaged, no JSON; get it again') from None
     if isinstance(value, kind): return value
     raise BadInput(f'{path}: damaged, holds a {type(value).__name__} where a {kind.__name__} '
                    'should be; get it again')

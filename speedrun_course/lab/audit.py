@@ -71,8 +71,9 @@ def notes(facts:dict) -> str: # record -> summary
 def standings(*names, track='pocket') -> str: # records; by default all that were measured
     "What was measured of each record, a line each"
     facts = {n: x for n, x in summary(track).items() if n in names or not names}
-    lines = [f"{name:9s}{x['seeds']:3d} seeds {x['steps']:5d} steps  {x['mean']:.4f} ± {x['sd']:.4f}  "
-             f"p {x['p']:.0e}{sign(x):1s} {x['cpu']:6.1f} ± {x['cpu_sd']:.1f} CPU-s  {x['threads']} threads"
+    lines = [f"{name:9s}{x['seeds']:3d} seeds {x['steps']:5d} steps  "
+             f"{x['mean']:.4f} ± {x['sd']:.4f}  p {x['p']:.0e}{sign(x):1s} "
+             f"{x['cpu']:6.1f} ± {x['cpu_sd']:.1f} CPU-s  {x['threads']} threads"
              for name, x in facts.items()]
     return '\n'.join([*lines, notes(facts)]).strip()
 
@@ -108,7 +109,8 @@ def stale(folder=None, track='pocket') -> list[str]: # complaints
             run, now = f"{x['record']} seed {x['seed']}", recipe_of(x, kind)
             made = x['base'] if kind == 'bench' else x['digest']           # a bench overrides evals
             if made != now:
-                bad.append(f'{run}: made by recipe {made}, which no record is any more; measure it again')
+                bad.append(f'{run}: made by recipe {made}, which no record is any more; '
+                           'measure it again')
             if kind != 'bench' and x['commit'].endswith('+'):
                 bad.append(f"{run}: made by changed files of commit {x['commit']}; measure it again")
     return bad
@@ -166,9 +168,11 @@ def unconfirmed(facts:dict) -> list[str]: # a line for each record that fresh se
     "Rungs whose fresh seeds do not meet the target with p < .01, or have not run yet"
     coming = [f'{n}: not confirmed yet; run: speedrun measure {n} --kind confirm'
               for n, x in facts.items() if sign(x) == '?']
-    return coming + [f"{n}: not confirmed at p < .01: {x['mean']:.4f} ± {x['sd']:.4f} and p {x['p']} on fresh "
-            f"seeds, p {x['chosen']} on those that chose its {x['steps']} steps"
-            for n, x in facts.items() if sign(x) == '*']
+    return coming + [
+        f"{n}: not confirmed at p < .01: {x['mean']:.4f} ± {x['sd']:.4f} "
+        f"and p {x['p']} on fresh seeds, "
+        f"p {x['chosen']} on those that chose its {x['steps']} steps"
+        for n, x in facts.items() if sign(x) == '*']
 
 # %% ../../nbs/87_audit.ipynb #replay
 AGREE = 1e-3  # nats: the largest difference of a replayed training loss
@@ -234,7 +238,8 @@ def add_replay(p):
     p.add_argument('records', nargs='*', metavar='RECORD')
     p.add_argument('--steps', type=int, metavar='N', help='(default: as many as can agree: 20 on '
                    'the processor that made the results, else 10)')
-    p.add_argument('--track', choices=('pocket', 'desk'), default='pocket', help='(default %(default)s)')
+    p.add_argument('--track', choices=('pocket', 'desk'), default='pocket',
+                   help='(default %(default)s)')
     p.add_argument('--some', type=int, metavar='N', help='as many records, others each day')
     p.add_argument('--all', action='store_true', help='all records')
 
@@ -264,8 +269,8 @@ def add_audit(p):
 def tell_audit(a): # parsed options
     "Say whether the results belong to the recipes as they stand"
     if bad := audit(): raise BadInput(*bad)
-    print(f'{len(load_results())} official results and {len(load_results(kind="confirm"))} that confirm '
-          'agree with their recipes')
+    print(f'{len(load_results())} official results and {len(load_results(kind="confirm"))} that '
+          'confirm agree with their recipes')
     for line in (*unconfirmed(summary()), *other_numbers()): print(line)
 
 def add_summary(p):

@@ -38,7 +38,8 @@ def there_and_back(names, i:int) -> list:
     "The order in round i: every second round goes backwards, so that nobody is always first"
     return list(names) if i % 2 == 0 else list(reversed(names))
 
-def timed_program(name:str, track:str, seed:int, *assignments) -> dict: # the result, with seconds of the `process`
+def timed_program(name:str, track:str, seed:int,
+                  *assignments) -> dict: # the result, with seconds of the `process`
     "Train a record in a program of its own, and time that from start to end"
     with tempfile.TemporaryDirectory() as tmp:
         options = [x for a in assignments for x in ('--set', a)]
@@ -91,7 +92,9 @@ def on_file(out:Path) -> int: # how many
             if not sound(x):
                 raise BadInput(f'{file}: damaged; delete it, and its runs will be made again') from None
             off = [f'{k} {x[k]} there and {here[k]} here' for k in SAME if x[k] != here[k]]
-            if off: raise BadInput(f"{file}: from elsewhere ({', '.join(off)}); name a folder with --out")
+            if off:
+                raise BadInput(f"{file}: from elsewhere ({', '.join(off)}); "
+                               "name a folder with --out")
             count += 1
     return count
 
@@ -185,5 +188,6 @@ def add_bench(p):
     p.set_defaults(do=lambda a: contest(a.records or ['nanogpt', BEST[a.track]], a.rounds, a.track))
     p.add_argument('records', nargs='*', metavar='RECORD', help='the first is what the others are '
                    "compared with (default: nanogpt and the track's best)")
-    p.add_argument('--track', choices=('pocket', 'desk'), default='pocket', help='(default %(default)s)')
+    p.add_argument('--track', choices=('pocket', 'desk'), default='pocket',
+                   help='(default %(default)s)')
     p.add_argument('--rounds', type=int, default=3, help='(default %(default)s)')

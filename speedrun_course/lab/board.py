@@ -40,7 +40,8 @@ def board_text(facts:dict) -> str: # of `board`
     for n, x in facts.items():
         times = f"{'' if x['raced'] else '~'}{x['times']:.1f}"
         lines.append(f"{n:10s}{x['steps']:6,}{x['batch']:13,}{x['cpu']:7.1f} ± {x['cpu_sd']:4.1f}"
-                     f"{x['wall']:9.1f}{x['mean']:9.4f} ± {x['sd']:.4f}{x['p']:9.1e}{sign(x):1s}{times:>10s}")
+                     f"{x['wall']:9.1f}{x['mean']:9.4f} ± "
+                     f"{x['sd']:.4f}{x['p']:9.1e}{sign(x):1s}{times:>10s}")
     lines += [f"± sd over {min(x['seeds'] for x in facts.values())} seeds or more; "
               'p that the mean misses the target, on seeds that chose nothing;',
               'x nanogpt: times as fast, raced side by side; ~ by seconds of other days', notes(facts)]

@@ -27,7 +27,8 @@ from ..recipe import TRACKS, digest
 def compile_apart(gpu:str, say:Callable=partial(print, flush=True), # hears how far it is
                   **asked) -> dict: # arguments of `drive`; what it found
     "Compile a record for a GPU in another process"
-    with TemporaryDirectory() as tmp, open(f'{tmp}/err', 'w+', encoding='utf-8', errors='replace') as err:
+    with (TemporaryDirectory() as tmp,
+          open(f'{tmp}/err', 'w+', encoding='utf-8', errors='replace') as err):
         env = {k: v for k, v in os.environ.items() if k not in ('TRITON_INTERPRET', 'RANK')}
         env |= dict(TORCHINDUCTOR_CACHE_DIR=tmp, TRITON_CACHE_DIR=f'{tmp}/triton',
                     PYTHONUNBUFFERED='1', PYTHONUTF8='1')
@@ -85,7 +86,8 @@ def table(x:dict) -> str: # x: what `drive` found
 def graphs(x:dict) -> str:
     "How large each graph is, and what it leaves to others"
     def left(g): return ', '.join(f'{n} {name}' for name, n in g['library'].items()) or 'nothing'
-    return '\n'.join(f"{g['part']:12}{g['operations']:6,} operations in one graph, left to others: {left(g)}"
+    return '\n'.join(f"{g['part']:12}{g['operations']:6,} operations in one graph, "
+                     f"left to others: {left(g)}"
                      for g in x['graphs'])
 
 def total(x:dict) -> str:

@@ -226,7 +226,8 @@ def drive(name:str, rows:int=0, parts=(), # as in `shortened`; all that the reco
     return dict(record=name, digest=digest(stated), gpu=torch.cuda.get_device_name(),
                 torch=torch.__version__.partition('+')[0], triton=triton_version(), commit=commit(),
                 rows=dict(train=r.seq, validate=r.val_seq or r.seq), limit=watcher.limit,
-                absent=missing, parts=parts, **asdict(found), seconds=round(time.perf_counter() - start))
+                absent=missing, parts=parts, **asdict(found),
+                seconds=round(time.perf_counter() - start))
 
 def unproved(watcher) -> list: # of faults
     "A part that went through and left no graph has not been compiled"

@@ -55,7 +55,7 @@ def do(job:Job) -> dict: # the result
     def each(tick, losses):
         if bar: bar(tick, losses)
         if job.look and tick.step in quarters: seen[tick.step] = job.look(race)
-    nothing_learned = None                                 # the loss that a run counts for which has failed
+    nothing_learned = None  # the loss that a run counts for which has failed
     try: follow(race, each)
     except NotFinite:
         if job.kind in RELIED_ON: raise

@@ -130,8 +130,8 @@ def add_trial(p):
     p.add_argument('--track', choices=TRACKS, default='desk', help='(default %(default)s, where ideas '
                    'show; the pocket track takes minutes instead of hours)')
     p.add_argument('--set', action='append', default=[], metavar='NAME=VALUE',
-                   help=f'override a number in all arms (on the desk track, steps={EQUAL} unless you say '
-                        'otherwise)')
+                   help='override a number in all arms (on the desk track, '
+                        f'steps={EQUAL} unless you say otherwise)')
     p.add_argument('--name', help='of the folder in results/reports (default: the arms)')
     p.add_argument('--workers', type=int, default=1, metavar='N',
                    help='runs at once, one thread each (default %(default)s: one run, all threads)')

@@ -64,4 +64,5 @@ def whole(r) -> Markdown:
               if getattr(r, k) not in NEUTRAL]
     tracks = {track: {k: spelled(x) for k, x in flat(getattr(r, track)).items()} for track in TRACKS}
     return Markdown('\n\n'.join([f'**`{r.name}`**: {r.about}',
-                                  markdown_table(places, ('place', 'part', 'since')), by_track(tracks, r)]))
+                                 markdown_table(places, ('place', 'part', 'since')),
+                                 by_track(tracks, r)]))

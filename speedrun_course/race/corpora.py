@@ -14,7 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from ..errors import BadInput
 from ..files import write_whole
-from .data import BOS, SHIPPED, Corpus, corpus, encode, sha256, write_shard, write_source
+from .data import (BOS, SHIPPED, Corpus, corpus, encode, sha256,
+                                       write_shard, write_source)
 
 # %% ../../nbs/78_corpora.ipynb #fetched
 def fetched(package:str, # name==version
@@ -158,7 +159,8 @@ def save_corpus(made:Tokenized, out, # folder to write into
     for file, held in shards.items(): write_shard(out/file, held)
     write_whole(out/made.file, made.held)
     words = made.file == 'tokenizer.json'
-    write_source(out, shards, origin, f'tokenizer {sha256(out/made.file)[:12]}' if words else 'characters')
+    write_source(out, shards, origin,
+                 f'tokenizer {sha256(out/made.file)[:12]}' if words else 'characters')
     return corpus('desk' if words else 'pocket', out)
 
 # %% ../../nbs/78_corpora.ipynb #build-shipped

@@ -50,8 +50,9 @@ def new_folder(name:str, at=None) -> Path: # at: seconds since 1970; now by defa
     raise BadInput(f'{base}: is taken; name another folder with --out')
 
 # %% ../../nbs/88_folder.ipynb #run-folder
-OURS = re.compile(r'(log\.txt|result\.json|model\.safetensors|tokenizer\.json|state-\d{6,}\.safetensors)'
-                  r'\.\d+\.part')
+OURS = re.compile(
+    r'(log\.txt|result\.json|model\.safetensors|tokenizer\.json|state-\d{6,}\.safetensors)'
+    r'\.\d+\.part')
 
 class RunFolder:
     "The folder of one run, for the process that writes into it; for the others nothing happens"

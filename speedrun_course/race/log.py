@@ -38,7 +38,8 @@ def log_facts(race) -> str:
                 precision=race.precision, **machine())
     smi = shutil.which('nvidia-smi') # the speedrun's logs show its output, too
     seen = smi and subprocess.run([smi], capture_output=True, text=True).stdout
-    return '\n'.join([*(f'{k}: {printable(str(v))}' for k, v in told.items()), *([seen] if seen else [])])
+    return '\n'.join([*(f'{k}: {printable(str(v))}' for k, v in told.items()),
+                      *([seen] if seen else [])])
 
 def log_owner(path) -> dict: # as `facts_of`, as far as a log tells; {} if it does not
     "Whose log a file is"
@@ -59,7 +60,8 @@ def writable(out):
 def trim_log(log:Path, step:int):
     "Keep the head and the lines up to a step; what follows, the run will write again"
     lines = log.read_text('utf-8').splitlines(True)
-    upto = lambda line: (m := re.match(r'step:(\d+)/', line)) and int(m[1]) <= step and line.endswith('\n')
+    upto = (lambda line: (m := re.match(r'step:(\d+)/', line)) and int(m[1]) <= step
+            and line.endswith('\n'))
     heads = [i for i, line in enumerate(lines) if line == f'{RULE}\n'][:2]
     last = max([i for i, line in enumerate(lines) if upto(line)] + heads[-1:], default=-1)
     write_whole(log, ''.join(lines[:last+1]).encode())

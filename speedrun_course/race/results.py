@@ -50,7 +50,8 @@ def result_of(race, losses, vals,
     "Everything worth knowing about a run, ready for JSON"
     r = race.r; base = base or r
     return dict(record=r.name, digest=digest(r), base=digest(base), changed=differences(base, r),
-                track=r.track, seed=race.seed, data=race.corpus.facts, steps=r.total, rows=r.rows, seq=r.seq,
+                track=r.track, seed=race.seed, data=race.corpus.facts, steps=r.total,
+                rows=r.rows, seq=r.seq,
                 world=race.hw.world, device=race.hw.device, precision=race.precision,
                 final=vals.get(r.total), wall=round(race.watch.wall, 3),
                 cpu=round(race.watch.cpu, 3), commit=commit(), **machine(),
