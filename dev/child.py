@@ -54,7 +54,8 @@ def child(argv, folder, seconds=30, before=lambda: None, memory=LIMIT):
             try:
                 for number, path in zip((1, 2), said):
                     os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), number)
-                sys.stdout, sys.stderr = (open(n, 'w', encoding='utf-8', buffering=1, closefd=False, errors='surrogateescape') for n in (1, 2))
+                sys.stdout, sys.stderr = (open(n, 'w', encoding='utf-8', buffering=1, closefd=False,
+                                               errors='surrogateescape') for n in (1, 2))
                 os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
                 os.chdir(folder)
                 held = int(Path('/proc/self/statm').read_text().split()[0]) * resource.getpagesize()
