@@ -10,7 +10,8 @@ lib, readme = cfg['lib_name'], root/'README.md'
 
 setup(
     name=lib, version=cfg['version'], description=cfg['description'], keywords=cfg['keywords'].split(),
-    author=cfg['author'], author_email=cfg['author_email'], url=cfg['git_url'], license='MIT', license_files=['LICENSE'],
+    author=cfg['author'], author_email=cfg['author_email'],
+    url=cfg['git_url'], license='MIT', license_files=['LICENSE'],
     long_description=readme.read_text(encoding='utf-8') if readme.exists() else '',
     long_description_content_type='text/markdown',
     classifiers=['Intended Audience :: Education', 'Programming Language :: Python :: 3',
@@ -19,7 +20,8 @@ setup(
     package_data={lib: cfg['package_data'].split()},
     python_requires='>=' + cfg['min_python'],
     install_requires=cfg['requirements'].split(),
-    extras_require={extra: cfg[f'{extra}_requirements'].split() for extra in ('dev', 'words', 'trackers', 'kernels')},
+    extras_require={extra: cfg[f'{extra}_requirements'].split()
+                    for extra in ('dev', 'words', 'trackers', 'kernels')},
     entry_points={'console_scripts': cfg['console_scripts'].split(), 'nbdev': f'{lib}={lib}._modidx:d'},
     zip_safe=False,
 )

@@ -1,4 +1,5 @@
-"""What the scripts here share: which notebooks there are, and what of a notebook a reader gets to see."""
+"""What the scripts here share: which notebooks there are, and what of a notebook a reader gets to
+see."""
 import re
 import sys
 from configparser import ConfigParser
@@ -23,7 +24,8 @@ def lessons():
 def directives(cell):
     "The `#| name: value` lines at the top of a code cell, and the source below them."
     found, lines = {}, cell.source.splitlines(keepends=True)
-    while cell.cell_type == 'code' and lines and (m := re.match(r'#\s?\|\s*([\w-]+):?\s*(.*)', lines[0])):
+    while (cell.cell_type == 'code' and lines
+           and (m := re.match(r'#\s?\|\s*([\w-]+):?\s*(.*)', lines[0]))):
         found[m[1]] = m[2].strip().strip('"\'')
         lines.pop(0)
     return found, ''.join(lines).lstrip('\n')
@@ -35,18 +37,21 @@ def is_answer(has):
 
 
 def fold(nb):
-    "Collapse in Jupyter what the site collapses or hides: code that draws, and answers with what they print."
+    """Collapse in Jupyter what the site collapses or hides: code that draws, and answers with what
+    they print."""
     for cell in nb.cells:
         if cell.cell_type != 'code': continue
         has, _ = directives(cell)
-        hidden = dict(source_hidden=has.get('code-fold') == 'true' or 'hide' in has, outputs_hidden=is_answer(has))
+        hidden = dict(source_hidden=has.get('code-fold') == 'true' or 'hide' in has,
+                      outputs_hidden=is_answer(has))
         cell.metadata.pop('jupyter', None)
         if any(hidden.values()): cell.metadata.jupyter = {k: True for k, on in hidden.items() if on}
     return nb
 
 
 def relink(text, link):
-    "Replace each link in `text` to a file or folder of the repository by `link(path below the root, #fragment)`."
+    """Replace each link in `text` to a file or folder of the repository by `link(path below the
+    root, #fragment)`."""
     def new(m):
         file = (nbs/m[2]).resolve()
         # What is no file is a web address, or a subscript and a call in code: `blocks[i](x)`.
@@ -65,13 +70,17 @@ def shown(path, link=lambda path, fragment: path + fragment):
         else:
             if has.get('output') == 'false': cell.outputs = []
             # A live curve that has removed itself leaves empty HTML.
-            cell.outputs = [out for out in cell.outputs if out.get('data', {}).get('text/html', 'text').strip()]
+            cell.outputs = [out for out in cell.outputs
+                            if out.get('data', {}).get('text/html', 'text').strip()]
             for out in cell.outputs:
-                if 'text/markdown' in out.get('data', {}): out.data['text/markdown'] = relink(out.data['text/markdown'], link)
+                if 'text/markdown' in out.get('data', {}):
+                    out.data['text/markdown'] = relink(out.data['text/markdown'], link)
             if has.get('echo') == 'false': cell.metadata.tags = ['remove-input']
-            elif has.get('code-fold') == 'true': cell.metadata.tags = ['hide-cell' if is_answer(has) else 'hide-input']
+            elif has.get('code-fold') == 'true':
+                cell.metadata.tags = ['hide-cell' if is_answer(has) else 'hide-input']
             summary = has.get('code-summary', 'Show the code')
-            cell.metadata.mystnb = dict(code_prompt_show=summary, code_prompt_hide=summary, image=dict(alt=has.get('fig-alt', 'plot')))
+            cell.metadata.mystnb = dict(code_prompt_show=summary, code_prompt_hide=summary,
+                                        image=dict(alt=has.get('fig-alt', 'plot')))
         cells.append(cell)
     nb.cells = cells
     return nb

@@ -1,4 +1,5 @@
-"""A line of the program in a child process, or work by a team of them, with limits, and whether they ended as they should."""
+"""A line of the program in a child process, or work by a team of them, with limits, and whether they
+ended as they should."""
 import os
 import resource
 import runpy
@@ -57,7 +58,8 @@ class Child:
         try:
             for number, path in zip((1, 2), self.said):
                 os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), number)
-            sys.stdout, sys.stderr = (open(n, 'w', encoding='utf-8', buffering=1, closefd=False, errors='surrogateescape') for n in (1, 2))
+            sys.stdout, sys.stderr = (open(n, 'w', encoding='utf-8', buffering=1, closefd=False,
+                                           errors='surrogateescape') for n in (1, 2))
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
             os.chdir(folder)
             os.environ.update(env)
@@ -82,7 +84,8 @@ class Child:
     def ended(self, how=os.WNOHANG):
         "Has it ended? Its status is known then."
         if self.status is None and (done := os.waitpid(self.pid, how))[0]:
-            self.status, self.seconds = os.waitstatus_to_exitcode(done[1]), time.perf_counter() - self.start
+            self.status = os.waitstatus_to_exitcode(done[1])
+            self.seconds = time.perf_counter() - self.start
         return self.status is not None
 
     def end(self):
@@ -112,8 +115,9 @@ def begun(world, work, folder, seconds=120, **env):
         s.bind(('localhost', 0))
         port = s.getsockname()[1]
     told = dict(WORLD_SIZE=world, LOCAL_WORLD_SIZE=world, MASTER_ADDR='localhost', MASTER_PORT=port)
-    return [Child(work, folder, seconds, **{k: str(v) for k, v in (told | dict(RANK=rank, LOCAL_RANK=rank) | env).items()})
-            for rank in range(world)]
+    def own(rank):
+        return {k: str(v) for k, v in (told | dict(RANK=rank, LOCAL_RANK=rank) | env).items()}
+    return [Child(work, folder, seconds, **own(rank)) for rank in range(world)]
 
 
 def ends(running):

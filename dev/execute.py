@@ -1,13 +1,15 @@
-"""Run notebooks in a Jupyter kernel and save their outputs in place. A notebook that fails stays as it was.
+"""Run notebooks in a Jupyter kernel and save their outputs in place. A notebook that fails stays as
+it was.
 
     python dev/execute.py [NOTEBOOK …]            default: all lessons
     python dev/execute.py --check [NOTEBOOK …]    default: those that only read results
 
-With --check nothing is written: text that comes out otherwise than it was committed is a failure. So no page, and no README,
-which is made of one, says what the files in results/ do not say.
+With --check nothing is written: text that comes out otherwise than it was committed is a failure.
+So no page, and no README, which is made of one, says what the files in results/ do not say.
 
-Cells flagged `#| eval: false` or with a word of settings.ini's tst_flags are not run and keep the outputs they have. But a stub,
-flagged `#| exercise`, is run and must fail: its check would be none if it passed before anybody has done the exercise.
+Cells flagged `#| eval: false` or with a word of settings.ini's tst_flags are not run and keep the
+outputs they have. But a stub, flagged `#| exercise`, is run and must fail: its check would be none
+if it passed before anybody has done the exercise.
 """
 import argparse
 import difflib
@@ -27,9 +29,11 @@ from cells import directives, fold, lessons, nbs, root
 
 skip_flags = set(get_config(path=root).tst_flags.split()) - {'exercise'}
 # A kernel would add the version of its Python, which is another one on each machine.
-LANGUAGE = dict(file_extension='.py', mimetype='text/x-python', name='python', nbconvert_exporter='python', pygments_lexer='ipython3')
+LANGUAGE = dict(file_extension='.py', mimetype='text/x-python', name='python',
+                nbconvert_exporter='python', pygments_lexer='ipython3')
 # They train nothing and take no times: whatever they print follows from results/ and the code.
-READ_ONLY = 'index', '08_measure', '09_tuning', '42_later', '44_worth', '77_compiled', '77_told', '85_bench', '87_audit'
+READ_ONLY = ('index', '08_measure', '09_tuning', '42_later', '44_worth', '77_compiled', '77_told',
+             '85_bench', '87_audit')
 
 
 class Client(NotebookClient):
@@ -48,9 +52,11 @@ class Client(NotebookClient):
 
 
 def without_bars(output):
-    "Drop what a progress bar or PyTorch's profiler wrote from a stderr stream; warnings stay, since they are to be seen and mended."
+    """Drop what a progress bar or PyTorch's profiler wrote from a stderr stream; warnings stay,
+    since they are to be seen and mended."""
     if output.output_type == 'stream' and output.name == 'stderr':
-        output.text = re.sub(r'^.*(\r|\d+%\||\d+it \[|TqdmWarning.*\n|USDT:.*profiler_).*\n?', '', output.text, flags=re.M)
+        output.text = re.sub(r'^.*(\r|\d+%\||\d+it \[|TqdmWarning.*\n|USDT:.*profiler_).*\n?', '',
+                             output.text, flags=re.M)
         return bool(output.text.strip())
     return 'application/vnd.jupyter.widget-view+json' not in output.get('data', {})
 
@@ -59,7 +65,8 @@ def executed(path):
     "The notebook at `path` with fresh outputs."
     nb = nbformat.read(path, 4)
     Client(nb, timeout=None, kernel_name='python3', record_timing=False, coalesce_streams=True,
-           extra_arguments=['--log-level=40'], resources={'metadata': {'path': str(path.parent)}}).execute()
+           extra_arguments=['--log-level=40'],
+           resources={'metadata': {'path': str(path.parent)}}).execute()
     nb.metadata['language_info'] = LANGUAGE
     for cell in nb.cells:
         if cell.cell_type == 'code': cell.outputs = [o for o in cell.outputs if without_bars(o)]
@@ -75,7 +82,8 @@ def execute(path):
 
 
 def said(nb):
-    "Lines of text that the cells of a notebook print or show, under the cells' ids; pictures count by their size only."
+    """Lines of text that the cells of a notebook print or show, under the cells' ids; pictures
+    count by their size only."""
     lines = []
     for cell in nb.cells:
         for out in cell.get('outputs', []):
@@ -89,11 +97,14 @@ def said(nb):
 def check(path):
     "Run the notebook at `path`: what it says now must be what it says in the file."
     old, new = said(nbformat.read(path, 4)), said(executed(path))
-    if old != new: raise ValueError('\n'.join(difflib.unified_diff(old, new, 'committed', 'as run now', n=1, lineterm='')))
+    if old != new:
+        raise ValueError(
+            '\n'.join(difflib.unified_diff(old, new, 'committed', 'as run now', n=1, lineterm='')))
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('notebooks', nargs='*', type=Path)
     parser.add_argument('--check', action='store_true')
     args = parser.parse_args()
@@ -104,11 +115,15 @@ def main():
     for path in [p.resolve() for p in args.notebooks] or some:
         start, error = time.perf_counter(), None
         try: (check if args.check else execute)(path)
-        except (OSError, ValueError, CellExecutionError, CellTimeoutError, DeadKernelError) as e: error = e
+        except (OSError, ValueError, CellExecutionError, CellTimeoutError, DeadKernelError) as e:
+            error = e
         failed += error is not None
-        print(f"{'FAIL' if error else 'done'} {time.perf_counter() - start:6.1f} s  {path.name}", flush=True)
+        print(f"{'FAIL' if error else 'done'} {time.perf_counter() - start:6.1f} s  {path.name}",
+              flush=True)
         if error: print(error, file=sys.stderr, flush=True)
-    if args.check and failed: print('run `python dev/execute.py` on these notebooks, and `python dev/readme.py`', file=sys.stderr)
+    if args.check and failed:
+        print('run `python dev/execute.py` on these notebooks, and `python dev/readme.py`',
+              file=sys.stderr)
     sys.exit(failed > 0)
 
 

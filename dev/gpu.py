@@ -91,7 +91,8 @@ def flex(small):
             exact = [t.detach().float().requires_grad_() for t in leaves]
             want = blockwise(*exact, ctx, scale, new(near))
             wanted = torch.autograd.grad(want, exact, up.float())
-            row = dict(T=T, near=near, forward=error(y, want), backward=[error(a, b) for a, b in zip(grads, wanted)])
+            row = dict(T=T, near=near, forward=error(y, want),
+                       backward=[error(a, b) for a, b in zip(grads, wanted)])
             if T <= 8192: # the oracle's own oracle
                 row['oracle'] = error(want, attend(*exact, ctx, scale, new(near)))
             row['ms'], row['mib'] = measured(lambda: run(back, new(near)))
@@ -109,7 +110,8 @@ def flex(small):
 
 
 def shuffle(model):
-    "Give every matrix random numbers: as built, a model's last matrix is zero, and nothing would be seen."
+    """Give every matrix random numbers: as built, a model's last matrix is zero, and nothing would
+    be seen."""
     dice = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for p in model.parameters():
@@ -117,7 +119,8 @@ def shuffle(model):
 
 
 def windows_of(name, small):
-    "One whole model, compiled, with each of its windows, beside the dense mask; the last row also has the time of a forward and backward."
+    """One whole model, compiled, with each of its windows, beside the dense mask; the last row also
+    has the time of a forward and backward."""
     torch.manual_seed(0)
     torch._dynamo.reset()
     r, rows = record(name).on('pocket' if small else 'fineweb'), []
@@ -126,7 +129,8 @@ def windows_of(name, small):
     model, dense = GPT(r, attend=back).to(DEVICE), GPT(r, attend=attend).to(DEVICE)
     shuffle(model)
     dense.load_state_dict(model.state_dict())
-    graphs = torch._dynamo.testing.CompileCounterWithBackend('inductor' if DEVICE == 'cuda' else 'aot_eager')
+    graphs = torch._dynamo.testing.CompileCounterWithBackend('inductor' if DEVICE == 'cuda'
+                                                             else 'aot_eager')
     step = torch.compile(model, backend=graphs, dynamic=False, fullgraph=True)
     ids = text(r.seq) % r.vocab
     x, y = ids, ids.roll(-1, 1)
@@ -136,7 +140,8 @@ def windows_of(name, small):
             loss = step(x, y, now)
             loss.backward()
             with torch.no_grad(): want = dense(x, y, now)
-        rows.append(dict(record=name, window=near, loss=loss.item(), dense=want.item(), graphs=graphs.frame_count))
+        rows.append(dict(record=name, window=near, loss=loss.item(), dense=want.item(),
+                         graphs=graphs.frame_count))
         print(rows[-1])
 
     def both():
@@ -148,7 +153,8 @@ def windows_of(name, small):
 
 
 def whole(names, small):
-    "Whole models with a window, compiled: one program for all windows, the loss of the dense mask; and the time of a forward and backward."
+    """Whole models with a window, compiled: one program for all windows, the loss of the dense
+    mask; and the time of a forward and backward."""
     rows = [row for name in names for row in windows_of(name, small)]
     worst = max(abs(r['loss']-r['dense']) for r in rows)
     return dict(rows=rows, passed=worst < .02 and all(r['graphs'] == 1 for r in rows)), worst
@@ -157,7 +163,8 @@ def whole(names, small):
 def window(small):
     "Every record with a window."
     found, worst = whole(('flex', 'windows', 'longshort'), small)
-    return found | dict(says=f"whole models, compiled: one program for {len(found['rows'])} windows, losses within {worst:.1g} of the dense mask")
+    return found | dict(says=f"whole models, compiled: one program for {len(found['rows'])} "
+                        f"windows, losses within {worst:.1g} of the dense mask")
 
 
 def diff(small):
@@ -165,7 +172,8 @@ def diff(small):
     found, worst = whole(('fp8', 'diff', 'diff-thin', 'diff2', 'diff2-narrow'), small)
     ms = {r['record']: r['ms'] for r in found['rows'] if 'ms' in r}
     costs = ', '.join(f"{name} {ms[name]/ms['fp8']:.2f}" for name in ms if name != 'fp8')
-    return found | dict(says=f'two maps, compiled: losses within {worst:.1g} of the dense mask; time of a forward and backward over that of fp8: {costs}')
+    return found | dict(says=f'two maps, compiled: losses within {worst:.1g} of the dense mask; '
+                        f'time of a forward and backward over that of fp8: {costs}')
 
 
 def fp8(small):
@@ -189,24 +197,31 @@ def fp8(small):
             loss = forward(x, w, label)
             return loss.detach(), *torch.autograd.grad(loss, (x, w))
 
-        kinds = dict(fp8=lambda x, w: product8(x, w, *s)[0], bf16=lambda x, w: F.linear(x, w.bfloat16()))
+        kinds = dict(fp8=lambda x, w: product8(x, w, *s)[0],
+                     bf16=lambda x, w: F.linear(x, w.bfloat16()))
         whole = lambda x, w, label: loss_of(lambda x, w: F.linear(x.float(), w), x, w, label)
-        parts = [run(whole, a.detach().requires_grad_(), b) for a, b in zip(x.split(4096), label.split(4096))] # fp32 logits are large
+        # fp32 logits are large
+        parts = [run(whole, a.detach().requires_grad_(), b)
+                 for a, b in zip(x.split(4096), label.split(4096))]
         shares = [len(a)/T for a in x.split(4096)]
-        exact = (sum(p[0]*k for p, k in zip(parts, shares)), torch.cat([p[1]*k for p, k in zip(parts, shares)]),
+        exact = (sum(p[0]*k for p, k in zip(parts, shares)),
+                 torch.cat([p[1]*k for p, k in zip(parts, shares)]),
                  sum(p[2]*k for p, k in zip(parts, shares)))
         for name, multiply in kinds.items():
-            forward = torch.compile(partial(loss_of, multiply), dynamic=False, fullgraph=True, backend='aot_eager' if small else 'inductor')
+            forward = torch.compile(partial(loss_of, multiply), dynamic=False, fullgraph=True,
+                                    backend='aot_eager' if small else 'inductor')
             found = run(forward)
-            row = dict(T=T, kind=name, loss=abs(found[0]-exact[0]).item(), gradients=[error(a, b) for a, b in zip(found[1:], exact[1:])])
+            row = dict(T=T, kind=name, loss=abs(found[0]-exact[0]).item(),
+                       gradients=[error(a, b) for a, b in zip(found[1:], exact[1:])])
             row['ms'], row['mib'] = measured(lambda: run(forward))
             rows.append(row)
             print(row)
     worst = max(max(r['gradients']) for r in rows if r['kind'] == 'fp8')
     ms = {r['kind']: r['ms'] for r in rows if r['T'] == rows[-1]['T']}
     return dict(rows=rows, passed=worst < .07 and max(r['loss'] for r in rows) < .01,
-                says=f"gradients within {worst:.1%} of fp32; head and loss of {rows[-1]['T']:,} tokens take "
-                     f"{ms['fp8']:.1f} ms forward and backward, {ms['bf16']:.1f} in bf16")
+                says=f"gradients within {worst:.1%} of fp32; "
+                f"head and loss of {rows[-1]['T']:,} tokens take "
+                f"{ms['fp8']:.1f} ms forward and backward, {ms['bf16']:.1f} in bf16")
 
 
 def updated(recipe, r):
@@ -225,16 +240,19 @@ def updated(recipe, r):
         return (time.perf_counter()-begin)*1e3
 
     for _ in range(3): step()
-    return [q.detach().clone() for q in model.parameters()], statistics.median(step() for _ in range(10))
+    return ([q.detach().clone() for q in model.parameters()],
+            statistics.median(step() for _ in range(10)))
 
 
 def sharded(small):
-    "A team of one: NCCL starts, the sharded optimizer does what the unsharded one does, and how long both take."
+    """A team of one: NCCL starts, the sharded optimizer does what the unsharded one does, and how
+    long both take."""
     r = record('sharded').on('pocket' if small else 'fineweb')
     if not small: r = override(r, 'seq=8192', 'rows=1')
     start = time.perf_counter()
     gpu = dict(device_id=torch.device('cuda', 0)) if DEVICE == 'cuda' else {}
-    dist.init_process_group('nccl' if gpu else 'gloo', store=dist.HashStore(), rank=0, world_size=1, **gpu)
+    dist.init_process_group('nccl' if gpu else 'gloo', store=dist.HashStore(), rank=0,
+                            world_size=1, **gpu)
     dist.barrier()
     rows = [dict(what='process group', ms=(time.perf_counter()-start)*1e3)]
     ends = []
@@ -248,14 +266,17 @@ def sharded(small):
     worst = max(error(a, b) for a, b in zip(*ends))
     rows.append(dict(what='largest difference of weights', relative=worst))
     return dict(rows=rows, passed=worst < 1e-3,
-                says=f"after three steps weights agree to {worst:.0e}; a step of the optimizer alone takes {rows[2]['ms']:.1f} ms, {rows[1]['ms']:.1f} unsharded")
+                says=f"after three steps weights agree to {worst:.0e}; a step of the optimizer "
+                f"alone takes {rows[2]['ms']:.1f} ms, {rows[1]['ms']:.1f} unsharded")
 
 
 def record27(small):
-    "The record run on one GPU: milliseconds of a micro-step, memory, share of the peak; and a race on real text, without recompiling."
+    """The record run on one GPU: milliseconds of a micro-step, memory, share of the peak; and a
+    race on real text, without recompiling."""
     name = torch.cuda.get_device_name() if DEVICE == 'cuda' else None
     shipped = corpus()
-    text = np.where(shipped.train[0] == 0, 50256, shipped.train[0]).astype(np.uint16) # Shakespeare, a character a token
+    # Shakespeare, a character a token
+    text = np.where(shipped.train[0] == 0, 50256, shipped.train[0]).astype(np.uint16)
     rows = []
 
     def racing(*numbers):
@@ -266,7 +287,8 @@ def record27(small):
         start = time.perf_counter()
         warm_up(race)
         rows.append(dict(what='warm-up', seq=race.r.seq, seconds=time.perf_counter()-start))
-        torch._dynamo.config.error_on_recompile = True     # from here on, compiling anything is a failure
+        # from here on, compiling anything is a failure
+        torch._dynamo.config.error_on_recompile = True
         return race
 
     for seq in [256] if small else (49152, 65536):
@@ -277,10 +299,12 @@ def record27(small):
             now = r.schedule(r, step).to(DEVICE)
             ms, mib = measured(lambda: gradients(race.forward, x, y, now, race.hw, summed=True), 10)
             work = flops(r, step)
-            rows.append(dict(what='micro-step', seq=seq, step=step, ms=ms, mib=mib, tflop=work/1e12, mfu=mfu(r, ms/1e3, name, step=step)))
+            rows.append(dict(what='micro-step', seq=seq, step=step, ms=ms, mib=mib, tflop=work/1e12,
+                             mfu=mfu(r, ms/1e3, name, step=step)))
             print(rows[-1])
         ms, _ = measured(lambda: race.optim.step(now), 10)
-        rows.append(dict(what='optimizer', ms=ms, peak_mib=torch.cuda.max_memory_allocated()/2**20 if DEVICE == 'cuda' else None))
+        rows.append(dict(what='optimizer', ms=ms, peak_mib=torch.cuda.max_memory_allocated()/2**20
+                         if DEVICE == 'cuda' else None))
         torch._dynamo.config.error_on_recompile = False
         if DEVICE == 'cuda': # in a step nobody may wait for the GPU
             torch.cuda.set_sync_debug_mode('error')
@@ -288,20 +312,25 @@ def record27(small):
             torch.cuda.set_sync_debug_mode('default')
         del race
 
-    race = racing('rows=1', f'steps={20 if small else 400}', 'evals=2', *([] if small else ['val_seq=65536']))
+    race = racing('rows=1', f'steps={20 if small else 400}', 'evals=2',
+                  *([] if small else ['val_seq=65536']))
     losses, vals = follow(race)
     torch._dynamo.config.error_on_recompile = False
     rows.append(dict(what='race', seq=race.r.seq, losses=losses, vals=vals, seconds=race.watch.wall))
     mid = [x for x in rows if x['what'] == 'micro-step'][1]
     share = f"{mid['mfu']:.0%} of the bf16 peak, " if mid['mfu'] else ''
-    return dict(rows=rows, passed=losses[-1] < losses[0] - (.5 if small else 2) and (small or mid['ms'] < 120),
-                says=f"{mid['ms']:.0f} ms for {mid['seq']:,} tokens forward and backward in mid-run, {share}{(mid['mib'] or 0)/1024:.1f} GB; "
-                     f"in {race.r.steps} steps on real text the loss fell from {losses[0]:.2f} to {losses[-1]:.2f}; nothing was compiled after the warm-up")
+    return dict(rows=rows,
+                passed=losses[-1] < losses[0] - (.5 if small else 2) and (small or mid['ms'] < 120),
+                says=f"{mid['ms']:.0f} ms for {mid['seq']:,} tokens forward and backward "
+                f"in mid-run, {share}{(mid['mib'] or 0)/1024:.1f} GB; "
+                f"in {race.r.steps} steps on real text the loss fell from {losses[0]:.2f} to "
+                f"{losses[-1]:.2f}; nothing was compiled after the warm-up")
 
 
 def profile(small):
     "Where the record run's step goes on one GPU: kernels by kind, against the floor."
-    r = override(record('record27').on('pocket' if small else 'fineweb'), 'rows=1', 'evals=1', *([] if small else ['seq=49152', 'val_seq=65536']))
+    r = override(record('record27').on('pocket' if small else 'fineweb'), 'rows=1', 'evals=1',
+                 *([] if small else ['seq=49152', 'val_seq=65536']))
     shipped = corpus()
     text = np.where(shipped.train[0] == 0, 50256, shipped.train[0]).astype(np.uint16)
     torch._dynamo.reset()
@@ -315,15 +344,18 @@ def profile(small):
     rows.append(dict(what='roof', flops=roof.flops, bytes=roof.bytes, near=roof.near))
     most = sorted(found, key=found.get)[:-4:-1]
     return dict(rows=rows, passed=took > sum(least.values()),
-                says=f"a step of {r.rows*r.seq:,} tokens takes {1e3*took:.0f} ms, its floor is {1e3*sum(least.values()):.0f}; most of it: "
-                     + ', '.join(f'{k} {1e3*found[k]:.0f} ms' for k in most))
+                says=f"a step of {r.rows*r.seq:,} tokens takes {1e3*took:.0f} ms, "
+                f"its floor is {1e3*sum(least.values()):.0f}; most of it: "
+                + ', '.join(f'{k} {1e3*found[k]:.0f} ms' for k in most))
 
 
 @torch.inference_mode()
 def writes(name, small):
-    "A record that reads with a cache: how far its logits are from those of the whole row, and how fast it writes."
+    """A record that reads with a cache: how far its logits are from those of the whole row, and how
+    fast it writes."""
     r = record(name).on('fineweb')
-    r = override(r, 'layers=2', *(['width=128', f'heads={r.width//r.heads//64}'] if small else []), f'seq={min(r.seq, 2048)}')
+    r = override(r, 'layers=2', *(['width=128', f'heads={r.width//r.heads//64}'] if small else []),
+                 f'seq={min(r.seq, 2048)}')
     hw = hardware(r)
     t = Trained(GPT(r, attend=hw.attend, fp8=False).to(DEVICE).eval(), r, dict(chars='', data={}), hw)
     for p in t.model.parameters(): p.add_(torch.randn_like(p), alpha=.02)  # no part is silent
@@ -342,22 +374,28 @@ def after(small):
     loss = follow(race)[1][race.done]
     found = {name: writes(name, small) for name in ('nanogpt', 'record27', 'diff2', 'ngrams')}
     worst = max(x['apart'] for x in found.values())
-    return dict(passed=loss < TARGET['pocket'] + .02 and worst < .02, pocket=dict(loss=loss, wall=race.watch.wall), writes=found,
-                says=f"the pocket's default run ends with {loss:.3f} after {race.watch.wall:.1f} s; with a cache logits differ by {worst:.1%} at most")
+    return dict(passed=loss < TARGET['pocket'] + .02 and worst < .02,
+                pocket=dict(loss=loss, wall=race.watch.wall), writes=found,
+                says=f"the pocket's default run ends with {loss:.3f} after {race.watch.wall:.1f} "
+                f"s; with a cache logits differ by {worst:.1%} at most")
 
 
-CHECKS = dict(flex=flex, window=window, fp8=fp8, sharded=sharded, record27=record27, diff=diff, profile=profile, after=after)
+CHECKS = dict(flex=flex, window=window, fp8=fp8, sharded=sharded, record27=record27, diff=diff,
+              profile=profile, after=after)
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('checks', nargs='*', metavar='CHECK', help=', '.join(CHECKS))
     parser.add_argument('--out', type=Path, default=Path('results/gpu'))
     parser.add_argument('--small', action='store_true')
     args = parser.parse_args()
     for name in args.checks:
-        if name not in CHECKS: parser.error(f'no check is called {name!r}; there are {", ".join(CHECKS)}')
-    if DEVICE == 'cpu' and not args.small: parser.error('no GPU here; --small tries the script without one')
+        if name not in CHECKS:
+            parser.error(f'no check is called {name!r}; there are {", ".join(CHECKS)}')
+    if DEVICE == 'cpu' and not args.small:
+        parser.error('no GPU here; --small tries the script without one')
     failed = []
     for name in args.checks or CHECKS:
         print(f'== {name}', flush=True)
@@ -365,7 +403,8 @@ def main():
         except Exception: # the next check shall run, and the cause be on file
             found = dict(passed=False, says='it ended with an error', error=traceback.format_exc())
             print(found['error'])
-        write_json(args.out/f'{name}.json', dict(check=name, commit=commit(), small=args.small, **machine(), **found))
+        write_json(args.out/f'{name}.json',
+                   dict(check=name, commit=commit(), small=args.small, **machine(), **found))
         print(found['says'], '' if found['passed'] else 'FAILED')
         failed += [name]*(not found['passed'])
     sys.exit(bool(failed))

@@ -1,4 +1,5 @@
-"""Check the links of the built site: those inside it, those to this repository's files, and the form of all others."""
+"""Check the links of the built site: those inside it, those to this repository's files, and the
+form of all others."""
 from html.parser import HTMLParser
 from urllib.parse import unquote, urlsplit
 
@@ -23,7 +24,8 @@ def outside(link):
     url = urlsplit(link)
     if url.scheme != 'https': return 'not https'
     if any(c.isspace() for c in link): return 'has a space'
-    if '.' not in (url.hostname or '') or (url.hostname or '').replace('.', '').isdigit(): return 'no host of the web'
+    if '.' not in (url.hostname or '') or (url.hostname or '').replace('.', '').isdigit():
+        return 'no host of the web'
     path = unquote(url.path).partition(f"{cfg['user']}/{cfg['repo']}/blob/{cfg['branch']}/")[2]
     return f'{path} is not in the repository' if path and not (root/path).exists() else ''
 
@@ -41,7 +43,8 @@ def check(docs):
             else:
                 if url.path: at = (path.parent/unquote(url.path)).resolve()
                 if not at.is_file(): why = 'no such file'
-                elif url.fragment and at in pages and unquote(url.fragment) not in pages[at].ids: why = 'no such place on the page'
+                elif url.fragment and at in pages and unquote(url.fragment) not in pages[at].ids:
+                    why = 'no such place on the page'
                 else: why = ''
             if why: broken.append(f'{path.relative_to(docs)}: {link}: {why}')
     return len(seen), broken

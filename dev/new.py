@@ -1,9 +1,11 @@
-"""Begin a lesson: a notebook with all cells that a lesson has, and a record that can be exported at once. Fill in, replace, run.
+"""Begin a lesson: a notebook with all cells that a lesson has, and a record that can be exported at
+once. Fill in, replace, run.
 
     python dev/new.py NAME "Title" --after NUMBER [--parent RECORD]
 
-The notebook gets the next number; the part's module is speedrun_course/parts/NAME.py, and the record is called NAME.
-No other file needs to be touched by hand: CONTRIBUTING.md, "Add a record", says how to go on.
+The notebook gets the next number; the part's module is speedrun_course/parts/NAME.py, and the
+record is called NAME. No other file needs to be touched by hand: CONTRIBUTING.md, "Add a record",
+says how to go on.
 """
 import argparse
 import keyword
@@ -51,10 +53,12 @@ assert losses[-1] < losses[0]'''
 
 CELLS = [   # id and text of every cell; a text- is prose
     ('title', '# {title}\n\n> Say in a line what is in the module, and which records (record N)'),
-    ('text-where-we-stand', 'Where do we stand, what hurts, what does this lesson buy: numbers before and after.'),
+    ('text-where-we-stand', 
+     'Where do we stand, what hurts, what does this lesson buy: numbers before and after.'),
     ('default-exp', '#| default_exp parts.{name}'),
     ('style', '#| hide\nfrom speedrun_course.lab.figures import style\nstyle()'),
-    ('imports', '#| export\nimport torch.nn as nn\nfrom speedrun_course.parts.baseline import constant, param'),
+    ('imports', '#| export\nimport torch.nn as nn\n'
+                'from speedrun_course.parts.baseline import constant, param'),
     ('notebook-imports', '''from types import SimpleNamespace
 import torch
 from fastcore.test import test_close
@@ -72,13 +76,16 @@ from speedrun_course.race.results import load_results
 from speedrun_course.recipe import TARGET, part
 from speedrun_course.records import {parent}'''),
     ('strip', "#| echo: false\nstrip(record('{name}'))"),
-    ('text-the-problem', '## The problem\n\nShow it by a plot or a number, made by a cell below this one.'),
+    ('text-the-problem', '## The problem\n\n'
+                         'Show it by a plot or a number, made by a cell below this one.'),
     ('text-the-idea', '## The idea\n\nOne formula, one picture.'),
     ('text-the-part', '## The part'),
     ('part', PART),
     ('test-part', TEST),
-    ('text-the-record', '## The record\n\nWhat it changes in its parent, and what that bought officially.'),
-    ('records-imports', '#| export records\n#| hide\n#| notest\nfrom speedrun_course.parts.{name} import *'),
+    ('text-the-record', '## The record\n\n'
+                        'What it changes in its parent, and what that bought officially.'),
+    ('records-imports', '#| export records\n#| hide\n#| notest\n'
+                        'from speedrun_course.parts.{name} import *'),
     ('{name}-record', RECORD),
     ('show-record', 'describe({name})'),
     ('live', LIVE),
@@ -89,16 +96,23 @@ from speedrun_course.records import {parent}'''),
 runs = {{name: load_results(name) for name in ('{parent}', '{name}')}}
 race_curves(runs, TARGET['pocket'])
 print(standings(*runs))'''),
-    ('text-card', '## The card\n\nWhat it brought in the official race, and what it changes on the desk track when all get the same tokens '
-        '([What each part is worth](44_worth.ipynb)):'),
+    ('text-card', '## The card\n\nWhat it brought in the official race, and what it changes '
+                  'on the desk track when all get the same tokens '
+                  '([What each part is worth](44_worth.ipynb)):'),
     ('card', "card('{name}')"),
-    ('text-history', '## Where this lives in history\n\n| record | minutes | what it brought |\n|---|---|---|\n| N | | |'),
+    ('text-history', '## Where this lives in history\n\n'
+                     '| record | minutes | what it brought |\n|---|---|---|\n| N | | |'),
     ('text-recap', '## Recap\n\n* One thing to remember.\n* A second.\n* A third.'),
-    ('text-exercises', '## Exercises\n\n1. A number, some code, or a prediction: at least one of each.\n\n<details><summary>Hint</summary>Where to look.</details>'),
-    ('exercise-1', '#| exercise\nbefore = ...                                               # how many records {name} has before it\n'
-        'assert before == len({name}.line()) - 1'),
-    ('answer-1', '#| code-fold: true\n#| code-summary: "Answer 1"\nbefore = len({parent}.line())\nassert before == len({name}.line()) - 1'),
-    ('text-further-reading', '## Further reading\n\n* Author, [Title](https://arxiv.org), what it is good for.'),
+    ('text-exercises', '## Exercises\n\n'
+                       '1. A number, some code, or a prediction: at least one of each.\n\n'
+                       '<details><summary>Hint</summary>Where to look.</details>'),
+    ('exercise-1', '#| exercise\nbefore = ...                                               '
+                   '# how many records {name} has before it\n'
+                   'assert before == len({name}.line()) - 1'),
+    ('answer-1', '#| code-fold: true\n#| code-summary: "Answer 1"\n'
+                 'before = len({parent}.line())\nassert before == len({name}.line()) - 1'),
+    ('text-further-reading', '## Further reading\n\n'
+                             '* Author, [Title](https://arxiv.org), what it is good for.'),
 ]
 
 
@@ -106,7 +120,8 @@ def parent_of(number):
     "The last record with a place in history that a lesson up to this number states."
     found = [name for name, (_, page, _) in exported('records')[1].items()
              if int(page[:2]) <= number and getattr(statements, name).history]
-    return found[-1] if found else sys.exit(f'--after {number}: no record is stated so early; lessons of records come after 07')
+    return found[-1] if found else sys.exit(f'--after {number}: no record is stated so early; '
+                                            'lessons of records come after 07')
 
 
 def place(after):
@@ -114,8 +129,10 @@ def place(after):
     taken, number = {int(p.name[:2]) for p in lessons()[1:]}, after + 1
     if after not in taken: sys.exit(f'--after {after}: no lesson has this number')
     if number in taken or not any(number in numbers for numbers in PARTS.values()):
-        free = [n for n in sorted(taken) if n + 1 not in taken and any(n + 1 in numbers for numbers in PARTS.values())]
-        sys.exit(f'--after {after}: no number is free there; there is room after {", ".join(map(str, free))}')
+        free = [n for n in sorted(taken) if n + 1 not in taken
+                and any(n + 1 in numbers for numbers in PARTS.values())]
+        sys.exit(f'--after {after}: no number is free there; '
+                 f'there is room after {", ".join(map(str, free))}')
     return number
 
 
@@ -126,22 +143,31 @@ def notebook(name, title, parent):
     for key, text in CELLS:
         make = new_markdown_cell if key == 'title' or key.startswith('text-') else new_code_cell
         cells.append(make(text.format(**words), id=key.format(**words)))
-    return new_notebook(cells=cells, metadata=dict(kernelspec=dict(name='python3', language='python', display_name='python3'), language_info=LANGUAGE))
+    return new_notebook(
+        cells=cells,
+        metadata=dict(kernelspec=dict(name='python3', language='python', display_name='python3'),
+                      language_info=LANGUAGE))
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('name', help='of module and record, such as smear')
     parser.add_argument('title', help='as readers see it, such as "Smear"')
-    parser.add_argument('--after', type=int, required=True, metavar='NUMBER', help='of the lesson that it follows')
-    parser.add_argument('--parent', metavar='RECORD', help='what it changes (default: the last official record before it)')
+    parser.add_argument('--after', type=int, required=True, metavar='NUMBER',
+                        help='of the lesson that it follows')
+    parser.add_argument('--parent', metavar='RECORD',
+                        help='what it changes (default: the last official record before it)')
     args = parser.parse_args()
     known = exported('records')[1]
     if not re.fullmatch('[a-z][a-z0-9_]*', args.name) or keyword.iskeyword(args.name):
         sys.exit(f'{args.name}: write small letters, digits and _, as in smear')
-    if args.name in known or f'parts.{args.name}' in modules(): sys.exit(f'{args.name}: there is a record or a part of that name')
-    path, parent = nbs/f'{place(args.after):02d}_{args.name}.ipynb', args.parent or parent_of(args.after)
-    if parent not in known: sys.exit(f'--parent {parent}: no record is called that; there are {", ".join(known)}')
+    if args.name in known or f'parts.{args.name}' in modules():
+        sys.exit(f'{args.name}: there is a record or a part of that name')
+    path, parent = (nbs/f'{place(args.after):02d}_{args.name}.ipynb',
+                    args.parent or parent_of(args.after))
+    if parent not in known:
+        sys.exit(f'--parent {parent}: no record is called that; there are {", ".join(known)}')
     nbformat.write(notebook(args.name, args.title, parent), path)
     print(f'{path.relative_to(root)}: the record {args.name}, made from {parent}')
 

@@ -1,4 +1,5 @@
-"""Make README.md, and the images it shows, from nbs/index.ipynb. With `--check`, only say whether they are up to date.
+"""Make README.md, and the images it shows, from nbs/index.ipynb. With `--check`, only say whether
+they are up to date.
 
     python dev/readme.py [--check]
 """
@@ -25,9 +26,12 @@ def made():
             files[file] = svg
             text = f'![{cell.metadata.mystnb.image.alt}]({file.relative_to(root).as_posix()})'
             out.data = nbformat.from_dict({'text/markdown': text})
-    hide = dict(TagRemovePreprocessor=dict(enabled=True, remove_input_tags={'remove-input', 'hide-input'}))
+    hide = dict(TagRemovePreprocessor=dict(enabled=True,
+                                           remove_input_tags={'remove-input', 'hide-input'}))
     text, resources = MarkdownExporter(config=hide).from_notebook_node(nb)
-    if resources.get('outputs'): sys.exit(f"nbs/index.ipynb shows an image that is not SVG: {', '.join(resources['outputs'])}")
+    if resources.get('outputs'):
+        sys.exit("nbs/index.ipynb shows an image that is not SVG: "
+                 f"{', '.join(resources['outputs'])}")
     files[root/'README.md'] = re.sub(r'\n{3,}', '\n\n', text.strip()) + '\n'
     return files
 
@@ -36,8 +40,11 @@ def main():
     files = made()
     stale = set(images.glob('index-*')) - files.keys()
     if sys.argv[1:] == ['--check']:
-        old = [f for f in files if not f.exists() or f.read_text(encoding='utf-8') != files[f]] + sorted(stale)
-        if old: sys.exit(f'{old[0].relative_to(root)} is out of date with nbs/index.ipynb: run `python dev/readme.py`')
+        old = [f for f in files
+               if not f.exists() or f.read_text(encoding='utf-8') != files[f]] + sorted(stale)
+        if old:
+            sys.exit(f'{old[0].relative_to(root)} is out of date with nbs/index.ipynb: '
+                     'run `python dev/readme.py`')
         return
     images.mkdir(exist_ok=True)
     for file, text in files.items(): file.write_text(text, encoding='utf-8')

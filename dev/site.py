@@ -19,7 +19,8 @@ from course import lesson, parts
 pages = {p.relative_to(root).as_posix(): p for p in lessons()}
 
 TORCH = (root/'constraints.txt').read_text(encoding='utf-8').strip()
-# Installed in place, since lessons read the results beside it; without requirements, since Colab's PyTorch belongs to its GPUs.
+# Installed in place, since lessons read the results beside it;
+# without requirements, since Colab's PyTorch belongs to its GPUs.
 COLAB = f'''```ipython3
 !git clone -q --depth 1 -b {cfg['branch']} {cfg['git_url']}
 !pip install -q fastcore && pip install -q --no-deps -e {cfg['repo']}
@@ -28,7 +29,8 @@ COLAB = f'''```ipython3
 
 
 def link(path, fragment):
-    "Pages and images are on the site, modules in its reference; every other file is shown by the repository's host."
+    """Pages and images are on the site, modules in its reference; every other file is shown by the
+    repository's host."""
     module = path.removeprefix('speedrun_course/').removesuffix('.py').replace('/', '.')
     if path.startswith('speedrun_course/') and module in reference.modules():
         return f"#speedrun_course.{module}.{fragment[1:]}" if fragment else f'reference/{module}.md'
@@ -39,30 +41,40 @@ def link(path, fragment):
 def header(path):
     "The line under a lesson's title."
     file, about = path.relative_to(root).as_posix(), lesson(path)
-    colab = f"https://colab.research.google.com/github/{cfg['user']}/{cfg['repo']}/blob/{cfg['branch']}/{file}"
-    items = [f'{about.minutes} min to read', f'[Open in Colab]({colab})', f'[View on GitHub]({blob}{file})',
-             f'[How to edit]({blob}CONTRIBUTING.md#edit-a-lesson)', *([f'[Reference](reference/{about.module}.md)'] if about.module else [])]
+    colab = ('https://colab.research.google.com/github/'
+             f"{cfg['user']}/{cfg['repo']}/blob/{cfg['branch']}/{file}")
+    items = [f'{about.minutes} min to read', f'[Open in Colab]({colab})',
+             f'[View on GitHub]({blob}{file})',
+             f'[How to edit]({blob}CONTRIBUTING.md#edit-a-lesson)',
+             *([f'[Reference](reference/{about.module}.md)'] if about.module else [])]
     return new_markdown_cell('\n'.join([
         ':::{container} lesson-line', ' · '.join(items), ':::', '',
         '<details class="colab"><summary>In Colab, run this first</summary>', '',
-        f'It fetches the course and its results, and keeps the PyTorch that is there. (Results were measured with `{TORCH}`.)', '',
+        'It fetches the course and its results, and keeps the PyTorch that is there. '
+        f'(Results were measured with `{TORCH}`.)', '',
         COLAB, '', '</details>']))
 
 
 def toctrees():
-    "The sidebar's groups: the parts of the course, which also give each page its neighbours at the foot."
-    groups = {'': ['Front page <self>'], **{caption: [x.stem for x in some] for caption, some in parts().items()},
+    """The sidebar's groups: the parts of the course, which also give each page its neighbours at
+    the foot."""
+    groups = {'': ['Front page <self>'],
+              **{caption: [x.stem for x in some] for caption, some in parts().items()},
               'Reference': ['All names <reference/index>']}
-    tree = lambda caption, names: '\n'.join(['```{toctree}', ':hidden:', *([f':caption: {caption}'] if caption else []), '', *names, '```'])
+    tree = lambda caption, names: '\n'.join([
+        '```{toctree}', ':hidden:', *([f':caption: {caption}'] if caption else []), '', *names, '```'])
     return new_markdown_cell('\n\n'.join(tree(*group) for group in groups.items()))
 
 
 def write(path, out):
     "Put the notebook at `path` into the folder `out` as myst-nb wants it."
     nb = shown(path, link)
-    nb.metadata.language_info = dict(name='python', pygments_lexer='ipython3')   # nbdev_clean drops it; `!` and `%` lines need it
+    # nbdev_clean drops it; `!` and `%` lines need it
+    nb.metadata.language_info = dict(name='python', pygments_lexer='ipython3')
     for cell in nb.cells:
-        if cell.cell_type == 'markdown': cell.source = re.sub(r'^::: ?\{\.callout-(\w+)[^}]*\}', r':::{\1}', cell.source, flags=re.M)
+        if cell.cell_type == 'markdown':
+            cell.source = re.sub(r'^::: ?\{\.callout-(\w+)[^}]*\}', r':::{\1}',
+                                 cell.source, flags=re.M)
         else: cell.metadata.anchor = f'cell-{cell.id}'
     if path.stem == 'index':
         at = [c.id for c in nb.cells].index('timeline')
@@ -79,8 +91,10 @@ def main():
     for page in pages.values(): write(page, source)
     reference.write(source/'reference')
     if (nbs/'images').exists(): shutil.copytree(nbs/'images', source/'images')
-    done = subprocess.run([sys.executable, '-m', 'sphinx', '-W', '-q', '-b', 'html', '-c', root/'dev', source, docs])
-    shutil.rmtree(root/'jupyter_execute', ignore_errors=True)   # myst-nb's copy of all outputs, which the pages do not use
+    done = subprocess.run([sys.executable, '-m', 'sphinx', '-W', '-q', '-b', 'html', '-c',
+                           root/'dev', source, docs])
+    # myst-nb's copy of all outputs, which the pages do not use
+    shutil.rmtree(root/'jupyter_execute', ignore_errors=True)
     if done.returncode: sys.exit(done.returncode)
     count, broken = links.check(docs)
     for problem in broken: print(problem, file=sys.stderr)

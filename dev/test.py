@@ -1,8 +1,12 @@
-"""Run notebooks as tests, each in a process of its own (nbdev's workers share patched modules and environment).
+"""Run notebooks as tests, each in a process of its own (nbdev's workers share patched modules and
+environment).
 
-    python dev/test.py [--slow] [--workers N] [NOTEBOOK …]      default: all, in nbs/tests, nbs/programs and nbs
+    python dev/test.py [--slow] [--workers N] [NOTEBOOK …]
 
-Several at once share the cores: two busy threads for each of two notebooks would stand in each other's way.
+Without a notebook: all, in nbs/tests, nbs/programs and nbs.
+
+Several at once share the cores: two busy threads for each of two notebooks would stand in each
+other's way.
 """
 import argparse
 import atexit
@@ -17,7 +21,7 @@ from pathlib import Path
 from cells import lessons, nbs, root
 
 LONG = 30   # seconds a lesson should stay within on two cores
-# Where a fork is safe, one process imports what all notebooks need, and each notebook begins as its copy.
+# Where a fork is safe, one process imports what all notebooks need, and each begins as its copy.
 processes = multiprocessing.get_context('forkserver' if sys.platform == 'linux' else 'spawn')
 NEEDED = ['nbdev.test', 'nbformat', 'torch._dynamo', 'matplotlib.pyplot']
 
@@ -38,7 +42,8 @@ def run(notebook, slow):
     with tempfile.TemporaryDirectory() as tmp:
         said = Path(tmp, 'said')
         said.touch()
-        process, start = processes.Process(target=tested, args=(notebook, slow, said)), time.perf_counter()
+        process = processes.Process(target=tested, args=(notebook, slow, said))
+        start = time.perf_counter()
         process.start()
         process.join()
         output = said.read_text('utf-8', 'replace')
@@ -47,14 +52,16 @@ def run(notebook, slow):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('notebooks', nargs='*', type=Path)
     parser.add_argument('--slow', action='store_true', help='also run cells flagged `#| slow`')
     parser.add_argument('--workers', type=int, metavar='N',
                         help='notebooks at once (default: one alone, else two; the cores are shared)')
     args = parser.parse_args()
     folders = [sorted((nbs/name).glob('[!_]*.ipynb')) for name in ('tests', 'programs')]
-    notebooks = [p.resolve() for p in args.notebooks] or [*sum(folders, []), *lessons()]   # the long ones first
+    notebooks = [p.resolve() for p in args.notebooks]
+    notebooks = notebooks or [*sum(folders, []), *lessons()]                       # the long ones first
     start, passed = time.perf_counter(), 0
     cores = os.cpu_count() or 1
     workers = args.workers or min(2, cores, len(notebooks))
@@ -63,7 +70,8 @@ def main():
     os.environ['OMP_NUM_THREADS'] = str(max(1, cores//workers))
     if sys.platform == 'linux': processes.set_forkserver_preload(NEEDED)
     with ThreadPoolExecutor(workers) as pool: # results come in the order of the names
-        for notebook, (ok, seconds, output) in zip(notebooks, pool.map(lambda p: run(p, args.slow), notebooks)):
+        results = pool.map(lambda p: run(p, args.slow), notebooks)
+        for notebook, (ok, seconds, output) in zip(notebooks, results):
             passed += ok
             name = notebook.relative_to(root) if root in notebook.parents else notebook
             long = f'  (above {LONG} s)' if workers == 1 and seconds > LONG else ''

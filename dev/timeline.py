@@ -19,16 +19,19 @@ def slug(heading):
 
 
 def taught():
-    "Record -> page and anchor: where a recipe stands for it, or else where a list of ideas names it: `* **Idea** (record 28)`."
+    """Record -> page and anchor: where a recipe stands for it, or else where a list of ideas names
+    it: `* **Idea** (record 28)`."""
     found = {1: ('03_baseline', '')}   # its model; the recipe comes some lessons later
-    page = {getattr(statements, name).name: page for name, (_, page, _) in exported('records')[1].items()}
+    page = {getattr(statements, name).name: page
+            for name, (_, page, _) in exported('records')[1].items()}
     for name, recipe in records().items():
         for n in recipe.history: found.setdefault(n, (page[name], ''))
     for path in lessons():
         heading = ''
         for cell in nbformat.read(path, 4).cells:
             if cell.cell_type != 'markdown': continue
-            for m in re.finditer(r'^#+ (.+)|^\* \*\*[^*]+\*\* \((?:record )?(\d+)\)', cell.source, flags=re.M):
+            for m in re.finditer(r'^#+ (.+)|^\* \*\*[^*]+\*\* \((?:record )?(\d+)\)',
+                                 cell.source, flags=re.M):
                 if m[1]: heading = '#' + slug(m[1])
                 else: found.setdefault(int(m[2]), (path.stem, heading))
     return found
@@ -41,34 +44,43 @@ def rows():
     for r in all_records:
         page, anchor = where.get(r.record, ('', ''))
         again = f', {r.before} when timed again' if r.before else ''
-        yield dict(record=r.record, date=f'{r.date:%Y-%m-%d}', minutes=r.minutes, title=r.title, what=r.what, dial=r.dial,
+        yield dict(record=r.record, date=f'{r.date:%Y-%m-%d}',
+                   minutes=r.minutes, title=r.title, what=r.what, dial=r.dial,
                    dials=' and '.join(DIALS[d] for d in (r.dial, r.also) if d),
-                   bought=f'{1 - math.exp(-gain[r.record]):.1%} less time than record {r.record - 1}{again}' if r.record in gain else '',
+                   bought=(f'{1 - math.exp(-gain[r.record]):.1%} less time than record '
+                           f'{r.record - 1}{again}' if r.record in gain else ''),
                    href=page and f'{page}.html{anchor}', lesson=page and title(page))
 
 
 def lighter(color, share=.42):
     "A colour for a dark ground."
-    return '#' + ''.join(f'{round(255 - (255 - int(color[i:i+2], 16))*(1 - share)):02x}' for i in (1, 3, 5))
+    return '#' + ''.join(f'{round(255 - (255 - int(color[i:i+2], 16))*(1 - share)):02x}'
+                         for i in (1, 3, 5))
 
 
 def html():
     "What stands below the static picture; the script puts its chart in the picture's place."
     data = dict(records=list(rows()),
-                dials=[dict(key=d, name=name, light=DIAL_COLOR[d], dark=lighter(DIAL_COLOR[d])) for d, name in DIALS.items()])
+                dials=[dict(key=d, name=name, light=DIAL_COLOR[d], dark=lighter(DIAL_COLOR[d]))
+                       for d, name in DIALS.items()])
     link = lambda r: f'<a href="{r["href"]}">{escape(r["lesson"])}</a>' if r['href'] else ''
-    table = ''.join(f'<tr><td>{r["record"]}</td><td>{r["date"]}</td><td>{r["minutes"]:g}</td><td>{r["bought"].partition(" ")[0]}</td>'
-                    f'<td><strong>{escape(r["title"])}.</strong> {escape(r["what"])}</td><td>{link(r)}</td></tr>' for r in data['records'])
+    table = ''.join(f'<tr><td>{r["record"]}</td><td>{r["date"]}</td><td>{r["minutes"]:g}</td>'
+                    f'<td>{r["bought"].partition(" ")[0]}</td>'
+                    f'<td><strong>{escape(r["title"])}.</strong> {escape(r["what"])}</td>'
+                    f'<td>{link(r)}</td></tr>' for r in data['records'])
     text = json.dumps(data, ensure_ascii=False).replace('</', '<\\/')   # no tag ends inside a string
-    heads = ''.join(f'<th>{h}</th>' for h in ('record', 'date', 'minutes', 'less time', 'what changed', 'lesson'))
+    heads = ''.join(f'<th>{h}</th>'
+                    for h in ('record', 'date', 'minutes', 'less time', 'what changed', 'lesson'))
     return f'''<div id="timeline" hidden></div>
 <div id="timeline-card" aria-live="polite" hidden></div>
-<div id="timeline-help" hidden><p>A point is an official record, in the colour of the dial it turned; the legend switches dials off.
-A filled point opens the lesson that teaches it; a hollow one has no lesson yet.</p>
+<div id="timeline-help" hidden><p>A point is an official record, in the colour of the dial it turned;
+the legend switches dials off. A filled point opens the lesson that teaches it;
+a hollow one has no lesson yet.</p>
 <p>Across: <label><input type="radio" name="timeline-axis" value="date" checked> dates</label>
 <label><input type="radio" name="timeline-axis" value="record"> records</label></p></div>
 <details class="records"><summary>All {len(data['records'])} records as a table</summary>
-<div class="table-wrapper"><table class="docutils"><thead><tr>{heads}</tr></thead><tbody>{table}</tbody></table></div></details>
+<div class="table-wrapper"><table class="docutils"><thead><tr>{heads}</tr></thead>
+<tbody>{table}</tbody></table></div></details>
 <script type="application/json" id="timeline-data">{text}</script>
 <script defer src="_static/plotly.min.js"></script>
 <script defer src="_static/timeline.js"></script>

@@ -70,8 +70,8 @@ def list_records(track='pocket') -> str:
         if x: measured = f"{x['mean']:.4f} ± {x['sd']:.4f}{sign(x):1}{x['cpu']:8.1f}"
         rows.append(f"{name:12}{','.join(map(str, r.history)) or '-':>11}{r.on(track).steps:7d}"
                     f"{measured:>26}  {r.about}")
-    told = [f'{track} track',
-            f'loss is mean ± sd over seeds, the target is {TARGET[track]}', notes(facts)]
+    told = [f'{track} track', f'loss is mean ± sd over seeds, the target is {TARGET[track]}',
+            notes(facts)]
     return '\n'.join([*rows, '; '.join(filter(None, told))])
 
 # %% ../nbs/53_train.ipynb #parser
@@ -79,9 +79,8 @@ def add_train(p):
     "The options of `train`"
     p.set_defaults(do=lambda a: train(a))
     p.add_argument('record', nargs='?', metavar='RECORD',
-                   help="which one (see speedrun list); "
-                   "without it, the track's best, on the pocket track "
-                   'a little longer than it needs on average')
+                   help="which one (see speedrun list); without it, the track's best, "
+                        'on the pocket track a little longer than it needs on average')
     p.add_argument('--track', choices=TRACKS,
                    help='characters of plays for a CPU, seconds a run; tokens of speeches for a CPU, '
                         'minutes a run; or FineWeb for GPUs (default pocket)')
@@ -233,7 +232,8 @@ def before_sharing(a, r): # parsed options, recipe
         check_repo(a.push_to_hub)
 
 # %% ../nbs/53_train.ipynb #main
-def one_run(a, r, data, target, seed:int, state=None) -> tuple: # state: to go on from; final loss, folder
+def one_run(a, r, data, target, seed:int,
+            state=None) -> tuple: # state: to go on from; final loss, folder
     "One run of a recipe with one seed"
     out = Path(a.out)/f's{seed}' if a.out and a.seeds else a.out and Path(a.out)
     if a.resume == 'auto':

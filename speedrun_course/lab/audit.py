@@ -71,11 +71,10 @@ def notes(facts:dict) -> str: # record -> summary
 def standings(*names, track='pocket') -> str: # records; by default all that were measured
     "What was measured of each record, a line each"
     facts = {n: x for n, x in summary(track).items() if n in names or not names}
-    lines = [
-        f"{name:9s}{x['seeds']:3d} seeds {x['steps']:5d} steps  {x['mean']:.4f} ± {x['sd']:.4f}  "
-        f"p {x['p']:.0e}{sign(x):1s} {x['cpu']:6.1f} ± {x['cpu_sd']:.1f} CPU-s  "
-        f"{x['threads']} threads"
-        for name, x in facts.items()]
+    lines = [f"{name:9s}{x['seeds']:3d} seeds {x['steps']:5d} steps  "
+             f"{x['mean']:.4f} ± {x['sd']:.4f}  p {x['p']:.0e}{sign(x):1s} "
+             f"{x['cpu']:6.1f} ± {x['cpu_sd']:.1f} CPU-s  {x['threads']} threads"
+             for name, x in facts.items()]
     return '\n'.join([*lines, notes(facts)]).strip()
 
 # %% ../../nbs/87_audit.ipynb #ladder
@@ -170,8 +169,9 @@ def unconfirmed(facts:dict) -> list[str]: # a line for each record that fresh se
     coming = [f'{n}: not confirmed yet; run: speedrun measure {n} --kind confirm'
               for n, x in facts.items() if sign(x) == '?']
     return coming + [
-        f"{n}: not confirmed at p < .01: {x['mean']:.4f} ± {x['sd']:.4f} and p {x['p']} on fresh "
-        f"seeds, p {x['chosen']} on those that chose its {x['steps']} steps"
+        f"{n}: not confirmed at p < .01: {x['mean']:.4f} ± {x['sd']:.4f} "
+        f"and p {x['p']} on fresh seeds, "
+        f"p {x['chosen']} on those that chose its {x['steps']} steps"
         for n, x in facts.items() if sign(x) == '*']
 
 # %% ../../nbs/87_audit.ipynb #replay

@@ -38,7 +38,8 @@ def there_and_back(names, i:int) -> list:
     "The order in round i: every second round goes backwards, so that nobody is always first"
     return list(names) if i % 2 == 0 else list(reversed(names))
 
-def timed_program(name:str, track:str, seed:int, *assignments) -> dict: # the result, with seconds of the `process`
+def timed_program(name:str, track:str, seed:int,
+                  *assignments) -> dict: # the result, with seconds of the `process`
     "Train a record in a program of its own, and time that from start to end"
     with tempfile.TemporaryDirectory() as tmp:
         options = [x for a in assignments for x in ('--set', a)]

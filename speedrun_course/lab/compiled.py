@@ -27,8 +27,8 @@ from ..recipe import TRACKS, digest
 def compile_apart(gpu:str, say:Callable=partial(print, flush=True), # hears how far it is
                   **asked) -> dict: # arguments of `drive`; what it found
     "Compile a record for a GPU in another process"
-    with TemporaryDirectory() as tmp, open(f'{tmp}/err', 'w+', encoding='utf-8',
-                                           errors='replace') as err:
+    with (TemporaryDirectory() as tmp,
+          open(f'{tmp}/err', 'w+', encoding='utf-8', errors='replace') as err):
         env = {k: v for k, v in os.environ.items() if k not in ('TRITON_INTERPRET', 'RANK')}
         env |= dict(TORCHINDUCTOR_CACHE_DIR=tmp, TRITON_CACHE_DIR=f'{tmp}/triton',
                     PYTHONUNBUFFERED='1', PYTHONUTF8='1')

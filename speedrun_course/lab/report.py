@@ -131,7 +131,7 @@ def add_trial(p):
                    'show; the pocket track takes minutes instead of hours)')
     p.add_argument('--set', action='append', default=[], metavar='NAME=VALUE',
                    help='override a number in all arms (on the desk track, '
-                   f'steps={EQUAL} unless you say otherwise)')
+                        f'steps={EQUAL} unless you say otherwise)')
     p.add_argument('--name', help='of the folder in results/reports (default: the arms)')
     p.add_argument('--workers', type=int, default=1, metavar='N',
                    help='runs at once, one thread each (default %(default)s: one run, all threads)')

@@ -63,6 +63,6 @@ def whole(r) -> Markdown:
     places = [(f'`{k}`', f'`{spelled(getattr(r, k))}`', f'`{since(r, k)}`') for k in PLACES
               if getattr(r, k) not in NEUTRAL]
     tracks = {track: {k: spelled(x) for k, x in flat(getattr(r, track)).items()} for track in TRACKS}
-    return Markdown(
-        '\n\n'.join([f'**`{r.name}`**: {r.about}',
-                     markdown_table(places, ('place', 'part', 'since')), by_track(tracks, r)]))
+    return Markdown('\n\n'.join([f'**`{r.name}`**: {r.about}',
+                                 markdown_table(places, ('place', 'part', 'since')),
+                                 by_track(tracks, r)]))

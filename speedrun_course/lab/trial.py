@@ -149,10 +149,11 @@ def complete(plan) -> bool: # does it hold all that a trial asks for?
                  len(arms) > 1, arms.keys() == seconds.keys(), *map(WORD.fullmatch, arms),
                  len({len(laps) for laps in seconds.values()}) == 1]
         for label, own in arms.items():
-            whole += [
-                WORD.fullmatch(own['record']), seconds[label], own['runs'].keys() >= {*COMPARISONS},
-                above(own['parameters'], *seconds[label], *(own['cost'][k] for k in COMPARISONS)),
-                *(above(n) and WORD.fullmatch(name) for n, name in own['runs'].values())]
+            whole += [WORD.fullmatch(own['record']), seconds[label],
+                      own['runs'].keys() >= {*COMPARISONS},
+                      above(own['parameters'], *seconds[label],
+                            *(own['cost'][k] for k in COMPARISONS)),
+                      *(above(n) and WORD.fullmatch(name) for n, name in own['runs'].values())]
         return all(whole)
     except (AttributeError, KeyError, StopIteration, TypeError, ValueError): return False
 
@@ -256,7 +257,8 @@ def findings(t:Trial) -> list[Finding]: # arms in their order, three comparisons
     return found
 
 def clock_ends(t:Trial, label:str) -> tuple: # nats
-    "What the losses of an arm at equal time would be more, if its steps were as dear, or as cheap, as the clock allows"
+    """What the losses of an arm at equal time would be more, if its steps were as dear, or
+    as cheap, as the clock allows"""
     ratio = clock(t.plan['seconds'], label, t.base)
     return tuple(100*slope(t)*(end/ratio.mean - 1) for end in (ratio.high, ratio.low))
 

@@ -28,7 +28,7 @@ def equal(r:Recipe, steps:int=EQUAL) -> Recipe: # filled in
     return override(r.on('desk'), f'steps={steps}', 'evals=1')
 
 def compared() -> dict: # name -> Recipe
-    "What is compared: every record that computes something new, then every part that can be tried alone"
+    "Every record that computes something new, then every part that can be tried alone"
     own = [r for r in records().values() if not r.restates]
     parts = {name: arm for r in own for name, arm in parts_of(r).items()}
     return {r.name: r for r in own} | parts

@@ -18,10 +18,10 @@ def param(*shape,          # of the parameter
           role:str,        # embed, head, matrix or scalar: who trains it
           init,            # fills the tensor: called as init(tensor, generator)
           rate:float=1.,   # its learning rate, as a multiple of its role's
-          decay:float=None, # its weight decay, as a multiple of the recipe's; by default scalars have none
+          decay:float=None, # its weight decay, times the recipe's; by default scalars have none
           betas:tuple=None, # of Adam; by default the recipe's
           every:int=1,     # steps between its updates; gradients are averaged over them
-          sent:torch.dtype=None, # precision in which its gradient and new values travel; by default its own
+          sent:torch.dtype=None, # precision its gradient and new values travel in; by default its own
           dtype=None):     # it is kept in; by default PyTorch's
     "A parameter that knows its role, how it starts, and in what its training differs from its role's"
     assert role in ('embed', 'head', 'matrix', 'scalar'), role

@@ -100,7 +100,8 @@ class Bucket(Flat):
 
     def gather(self): # new weights; does not wait
         own = self.mine.detach().to(self.low)
-        self.rows = self.data if self.low == self.data.dtype else torch.empty_like(self.data, dtype=self.low)
+        self.rows = (self.data if self.low == self.data.dtype
+                     else torch.empty_like(self.data, dtype=self.low))
         if self.world > 1: self.work = all_gather(self.rows, own, async_op=True)
         elif self.rows is not self.data: self.rows = own
 
@@ -165,8 +166,9 @@ def spread_moments(optim, state:dict): # from `gather_moments`
             for slot, t in zip(b.slots.values(), held.pop('pending')): slot.copy_(t)
             b.steps = int(held.pop('pending_steps')[0])
         if 'exact' in held: b.mine.data.copy_(b.spread(held.pop('exact')))
-        if held: b.opt.restore(b.mine, {key: ts[0] if ts[0].ndim == 0 and key == 'step' else b.spread(ts)
-                                        for key, ts in held.items()})
+        if held:
+            b.opt.restore(b.mine, {key: ts[0] if ts[0].ndim == 0 and key == 'step' else b.spread(ts)
+                                   for key, ts in held.items()})
 
 # %% ../../nbs/18_distributed.ipynb #sharded
 def low_tables(model, r):

@@ -77,7 +77,7 @@ def clamped(lists, near): # () blocks in the window
             torch.minimum(full, (near-1).clamp(min=0)), full_at)
 
 def sparse(mask): # -> BlockMask
-    "What FlexAttention needs to know: the blocks to visit, which keep the window, and the rest of the rule"
+    "For FlexAttention: the blocks to visit, which keep the window, and the rest of the rule"
     if mask.sparse is None:
         mask.sparse = BlockMask.from_kv_blocks(*mask.blocks(), BLOCK_SIZE=mask.block,
                                                mask_mod=mask.past())

@@ -65,7 +65,7 @@ class SoftCap(nn.Module):
         if self.training and z.is_cuda: return self.raised(z)
         return self.at*torch.tanh(z/self.at)
     def raised(self, z):
-        "The same plus `at`, which no softmax sees; a GPU's sigmoid is shorter than its tanh (record 19)"
+        "The same plus `at`, which no softmax sees; on a GPU shorter than a tanh (record 19)"
         return 2*self.at*torch.sigmoid(z*(2/self.at))
 
 # %% ../../nbs/13_shortcuts.ipynb #warm

@@ -90,7 +90,8 @@ def state(race) -> tuple: # tensors, facts; all processes must call it
     return tensors, dict(facts_of(race), place=race.loader.state_dict(), losses=race.losses,
                          vals=race.vals, wall=wall, cpu=cpu)
 
-def same_run(own:dict, facts:dict) -> str: # as from `facts_of`; '' if they are; else in what they differ
+def same_run(own:dict, # as from `facts_of`
+             facts:dict) -> str: # '' if they are; else in what they differ
     "Are facts of one run: of one recipe, seed, and text?"
     for what in 'record', 'track', 'digest', 'seed':
         if facts.get(what) != own[what]: return f'{what} {facts.get(what)}, not {own[what]}'

@@ -141,7 +141,7 @@ class Race(Progress):
         "What the schedule decides for a step"
         return replace(self.r.schedule(self.r, step), step=step)
 
-    def step(self, loader=None) -> torch.Tensor: # () mean loss; where nobody looks at once, of this share
+    def step(self, loader=None) -> torch.Tensor: # () mean loss; if nobody looks at once, of this share
         "One optimizer step on one global batch"
         self.now = self.at(self.done).to(self.hw.device)
         if self.done in self.events: self.events[self.done](self.model, self.optim, self.r)

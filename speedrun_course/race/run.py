@@ -150,7 +150,7 @@ def introduced(race) -> list: # of lines
 
 # %% ../../nbs/52_run.ipynb #first-look
 def first_look(race) -> str: # a line of the log; all processes must call it
-    "The validation loss before the first step: the logarithm of the vocabulary, if the head starts at zero"
+    "The validation loss before the first step: log of the vocabulary, if the head starts at zero"
     race.now = race.at(0).to(race.hw.device)
     return log_line(Tick(0, race.r.total, race.stop, None, validate(race), 0., 0.))
 
