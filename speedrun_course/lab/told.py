@@ -8,15 +8,16 @@ __all__ = ['VIEWS', 'FAMILIES', 'KEPT', 'Line', 'ByHand', 'short', 'held', 'oper
            'ask', 'keep', 'told', 'main']
 
 # %% ../../nbs/77_told.ipynb #imports
-import json, os, re, subprocess, sys
+import json, re, subprocess, sys
 from collections import Counter
 from pathlib import Path
-from tempfile import NamedTemporaryFile, TemporaryDirectory
+from tempfile import NamedTemporaryFile
 import torch, torch.nn.functional as F
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from ..errors import command
 from ..files import read_json, write_json, write_whole
+from .compiled import ask_apart
 from .crosscompile import Watcher, empty
 from .nogpu import MADE_FOR
 from ..parts import flex
@@ -172,12 +173,7 @@ def write(gpu:str, out): # gpu: this process's own
 
 def ask(gpu:str) -> dict:
     "What a GPU is told, asked in another process"
-    with TemporaryDirectory() as tmp:
-        env = {k: v for k, v in os.environ.items() if k != 'TRITON_INTERPRET'}
-        env |= dict(TORCHINDUCTOR_CACHE_DIR=tmp, TRITON_CACHE_DIR=f'{tmp}/triton')
-        subprocess.run([sys.executable, '-W', 'ignore', '-m', 'speedrun_course.lab.nogpu', gpu,
-                        'speedrun_course.lab.told', gpu, f'{tmp}/told.json'], env=env, check=True)
-        return read_json(f'{tmp}/told.json', dict)
+    return ask_apart(gpu, 'told', gpu)
 
 KEPT = RESULTS/'compiled'/'told.json'
 
