@@ -12,6 +12,7 @@ from nbformat.v4 import new_markdown_cell
 
 import links
 import reference
+import terms
 import timeline
 from cells import blob, cfg, lessons, nbs, root, shown
 from course import lesson, parts
@@ -76,6 +77,8 @@ def write(path, out):
             cell.source = re.sub(r'^::: ?\{\.callout-(\w+)[^}]*\}', r':::{\1}',
                                  cell.source, flags=re.M)
         else: cell.metadata.anchor = f'cell-{cell.id}'
+    if path == terms.GLOSSARY: terms.mark_rows(nb.cells)
+    else: terms.link_terms(nb.cells, path.stem)
     if path.stem == 'index':
         at = [c.id for c in nb.cells].index('timeline')
         nb.cells.insert(at + 1, new_markdown_cell(timeline.html()))
