@@ -1,11 +1,13 @@
 """What the scripts here share: which notebooks there are, and what of a notebook a reader gets to
 see."""
+import ast
 import re
 import sys
 from configparser import ConfigParser
 from pathlib import Path
 
 import nbformat
+from nbformat.v4 import new_markdown_cell
 
 root = Path(__file__).resolve().parent.parent
 nbs = root/'nbs'
@@ -34,6 +36,19 @@ def directives(cell):
 def is_answer(has):
     "Do a cell's directives say that it answers an exercise?"
     return has.get('code-fold') == 'true' and has.get('code-summary', '').startswith('Answer')
+
+
+SLOW = """:::{container} slow
+The next cell takes minutes or hours. Its results are in the repository, and it adds only what is
+missing there.
+:::"""
+
+
+def only_imports(source):
+    "Does a cell do nothing but import?"
+    try: lines = ast.parse(source).body
+    except SyntaxError: return False   # a line for IPython
+    return bool(lines) and all(isinstance(line, (ast.Import, ast.ImportFrom)) for line in lines)
 
 
 def fold(nb):
@@ -68,6 +83,7 @@ def shown(path, link=lambda path, fragment: path + fragment):
         if has.keys() & {'hide', 'default_exp'} or has.get('include') == 'false': continue
         if cell.cell_type != 'code': cell.source = relink(cell.source, link)
         else:
+            imports = only_imports(cell.source)
             if has.get('output') == 'false': cell.outputs = []
             # A live curve that has removed itself leaves empty HTML.
             cell.outputs = [out for out in cell.outputs
@@ -76,11 +92,12 @@ def shown(path, link=lambda path, fragment: path + fragment):
                 if 'text/markdown' in out.get('data', {}):
                     out.data['text/markdown'] = relink(out.data['text/markdown'], link)
             if has.get('echo') == 'false': cell.metadata.tags = ['remove-input']
-            elif has.get('code-fold') == 'true':
+            elif imports or has.get('code-fold') == 'true':
                 cell.metadata.tags = ['hide-cell' if is_answer(has) else 'hide-input']
-            summary = has.get('code-summary', 'Show the code')
+            summary = has.get('code-summary', 'Imports' if imports else 'Show the code')
             cell.metadata.mystnb = dict(code_prompt_show=summary, code_prompt_hide=summary,
                                         image=dict(alt=has.get('fig-alt', 'plot')))
+            if 'slow' in has and not is_answer(has): cells.append(new_markdown_cell(SLOW))
         cells.append(cell)
     nb.cells = cells
     return nb

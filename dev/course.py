@@ -2,15 +2,26 @@
 site's sidebar are made of it."""
 import re
 from dataclasses import dataclass
+from functools import cache
 
 import nbformat
 
 from cells import directives, lessons, shown
 
-PARTS = {   # caption -> numbers of its lessons
-    'I Foundations': range(0, 10), 'II The first half': range(10, 20),
-    'III The second half': range(20, 40), 'IV Research': range(40, 50), 'V Doing it': range(50, 60),
-    'Appendices': range(60, 100)}
+PARTS = {   # caption -> numbers of its lessons, and what it is for
+    'I Foundations': (range(0, 10), 'From text to a first trained transformer, and how to tell a real '
+                      'gain from luck. You need Python and a little PyTorch.'),
+    'II The first half': (range(10, 20), '45 to 2.8 minutes: records 1 to 27, one idea each. You need '
+                          'part I, and matrices.'),
+    'III The second half': (range(20, 40), '2.8 to 1.23 minutes: what came after record 27. You need '
+                            'part II.'),
+    'IV Research': (range(40, 50), 'How to judge an idea of your own, and what the ideas of the race '
+                    'are worth. You need part I; each lesson names what else it builds on.'),
+    'V Doing it': (range(50, 60), 'From this machine to a record attempt on eight GPUs, and what to do '
+                   'with the model afterwards. You need part I.'),
+    'Appendices': (range(60, 100), 'Programs and bookkeeping that the lessons use. To look things up, '
+                   'not to read through.')}
+APPENDICES = PARTS['Appendices'][0]
 
 
 @dataclass
@@ -20,6 +31,7 @@ class Lesson:
     summary: str   # the line under the title
     module: str    # that it exports to; '' for none
     minutes: int   # to read
+    uses: list     # modules that its own module imports
 
 
 def minutes(nb):
@@ -37,9 +49,11 @@ def lesson(path):
     page = shown(path)
     title = re.search(r'^# (.+)', page.cells[0].source, flags=re.M)[1]
     summary = re.search(r'^> (.+)', page.cells[0].source, flags=re.M)[1]
-    module = next((d['default_exp'] for c in nbformat.read(path, 4).cells
-                   if 'default_exp' in (d := directives(c)[0])), '')
-    return Lesson(path.stem, title, summary, module, minutes(page))
+    cells = [directives(c) for c in nbformat.read(path, 4).cells if c.cell_type == 'code']
+    module = next((has['default_exp'] for has, _ in cells if 'default_exp' in has), '')
+    exported = '\n'.join(source for has, source in cells if 'export' in has)
+    uses = re.findall(r'^from speedrun_course\.([\w.]+) import', exported, flags=re.M)
+    return Lesson(path.stem, title, summary, module, minutes(page), uses)
 
 
 def parts():
@@ -47,7 +61,7 @@ def parts():
     found = {caption: [] for caption in PARTS}
     for path in lessons()[1:]:   # without the front page
         number = int(path.stem.partition('_')[0])
-        caption = next((caption for caption, numbers in PARTS.items() if number in numbers), None)
+        caption = next((c for c, (numbers, _) in PARTS.items() if number in numbers), None)
         if caption is None:
             raise SystemExit(f'{path.name}: no part of the course has number {number}; '
                              'see PARTS in dev/course.py')
@@ -55,11 +69,30 @@ def parts():
     return {caption: some for caption, some in found.items() if some}
 
 
+@cache
+def in_order():
+    "All lessons without the appendices."
+    return [x for some in parts().values() for x in some
+            if int(x.stem.partition('_')[0]) not in APPENDICES]
+
+
+def place(stem):
+    "'Lesson 3 of 30' and the earlier lessons that lesson `stem` builds on; '' and [] for an appendix."
+    stems = [x.stem for x in in_order()]
+    if stem not in stems: return '', []
+    at = stems.index(stem)
+    needed = set(in_order()[at].uses)
+    return (f'Lesson {at + 1} of {len(stems)}',
+            [x for x in in_order()[:at] if x.module and x.module in needed])
+
+
 def course_map():
-    "The map on the front page, in markdown: a table for each part."
+    "The map on the front page, in markdown: what each part is for, and a table of its lessons."
     lines = []
     for caption, some in parts().items():
-        lines += [f'**{caption}**', '', '| lesson | what it brings | module | minutes |',
+        time = sum(x.minutes for x in some)
+        lines += [f'**{caption}.** {PARTS[caption][1]} {time/60:.1f} hours to read.', '',
+                  '| lesson | what it brings | module | minutes |',
                   '|---|---|---|---|']
         lines += [f"| [{x.title}]({x.stem}.ipynb) | {x.summary} | "
                   f"{f'`{x.module}`' if x.module else '–'} | {x.minutes} |" for x in some]

@@ -128,9 +128,9 @@ def place(after):
     "The number of a lesson that stands next to lesson `after`."
     taken, number = {int(p.name[:2]) for p in lessons()[1:]}, after + 1
     if after not in taken: sys.exit(f'--after {after}: no lesson has this number')
-    if number in taken or not any(number in numbers for numbers in PARTS.values()):
+    if number in taken or not any(number in numbers for numbers, _ in PARTS.values()):
         free = [n for n in sorted(taken) if n + 1 not in taken
-                and any(n + 1 in numbers for numbers in PARTS.values())]
+                and any(n + 1 in numbers for numbers, _ in PARTS.values())]
         sys.exit(f'--after {after}: no number is free there; '
                  f'there is room after {", ".join(map(str, free))}')
     return number

@@ -15,7 +15,7 @@ import reference
 import terms
 import timeline
 from cells import blob, cfg, lessons, nbs, root, shown
-from course import lesson, parts
+from course import lesson, parts, place
 
 pages = {p.relative_to(root).as_posix(): p for p in lessons()}
 
@@ -44,12 +44,16 @@ def header(path):
     file, about = path.relative_to(root).as_posix(), lesson(path)
     colab = ('https://colab.research.google.com/github/'
              f"{cfg['user']}/{cfg['repo']}/blob/{cfg['branch']}/{file}")
-    items = [f'{about.minutes} min to read', f'[Open in Colab]({colab})',
+    where, needed = place(path.stem)
+    items = [*([where] if where else []), f'{about.minutes} min to read',
+             *(['builds on ' + ', '.join(f'[{x.title}]({x.stem}.ipynb)' for x in needed)]
+               if needed else []),
+             f'[Open in Colab]({colab})',
              f'[View on GitHub]({blob}{file})',
              f'[How to edit]({blob}CONTRIBUTING.md#edit-a-lesson)',
              *([f'[Reference](reference/{about.module}.md)'] if about.module else [])]
     return new_markdown_cell('\n'.join([
-        ':::{container} lesson-line', ' · '.join(items), ':::', '',
+        ':::{container} lesson-line', ' · '.join(items), ':::', '', timeline.road(path.stem), '',
         '<details class="colab"><summary>In Colab, run this first</summary>', '',
         'It fetches the course and its results, and keeps the PyTorch that is there. '
         f'(Results were measured with `{TORCH}`.)', '',

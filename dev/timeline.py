@@ -2,6 +2,7 @@
 import json
 import math
 import re
+from functools import cache
 from html import escape
 
 import nbformat
@@ -18,6 +19,7 @@ def slug(heading):
     return re.sub(r'[^\w\- ]', '', heading.strip().lower()).replace(' ', '-')
 
 
+@cache
 def taught():
     """Record -> page and anchor: where a recipe stands for it, or else where a list of ideas names
     it: `* **Idea** (record 28)`."""
@@ -35,6 +37,24 @@ def taught():
                 if m[1]: heading = '#' + slug(m[1])
                 else: found.setdefault(int(m[2]), (path.stem, heading))
     return found
+
+
+def road(stem):
+    "The race as a strip, a bar for each record and its minutes, with those of a lesson lit; or ''."
+    here = [n for n, (page, _) in taught().items() if page == stem]
+    if not here: return ''
+    bars = []
+    for r in history():
+        height = 4 + 30*math.log(r.minutes)/math.log(history()[0].minutes)
+        color = DIAL_COLOR.get(r.dial, 'currentColor')   # the first turned no dial
+        lit = (f' fill="{color}"><title>{r.record}: {escape(r.title)}, '
+               f'{r.minutes:g} minutes</title></rect>' if r.record in here else '/>')
+        bars.append(f'<rect x="{10*r.record - 10}" y="{34 - height:.1f}" width="8" '
+                    f'height="{height:.1f}"{lit}')
+    names = ', '.join(map(str, sorted(here)))
+    label = f"Here: record{'s' if len(here) > 1 else ''} {names} of {len(history())}"
+    return (f'<figure class="road"><svg viewBox="0 0 890 34" preserveAspectRatio="none" role="img" '
+            f'aria-label="{label}">{"".join(bars)}</svg><figcaption>{label}</figcaption></figure>')
 
 
 def rows():
