@@ -32,8 +32,8 @@ skip_flags = set(get_config(path=root).tst_flags.split()) - {'exercise'}
 LANGUAGE = dict(file_extension='.py', mimetype='text/x-python', name='python',
                 nbconvert_exporter='python', pygments_lexer='ipython3')
 # They train nothing and take no times: whatever they print follows from results/ and the code.
-READ_ONLY = ('index', '08_measure', '09_tuning', '42_later', '44_worth', '77_compiled', '77_told',
-             '85_bench', '87_audit')
+READ_ONLY = ('index', '08_measure', '09_tuning', '42_later', '44_worth', '74_cheatsheet', '77_compiled',
+             '77_told', '85_bench', '87_audit')
 
 
 class Client(NotebookClient):
