@@ -7,6 +7,7 @@ from functools import cache
 import nbformat
 
 from cells import directives, lessons, shown
+from speedrun_course.recipe import PLACES
 
 PARTS = {   # caption -> numbers of its lessons, and what it is for
     'I Foundations': (range(0, 10), 'From text to a first trained transformer, and how to tell a real '
@@ -21,7 +22,6 @@ PARTS = {   # caption -> numbers of its lessons, and what it is for
                    'with the model afterwards. You need part I.'),
     'Appendices': (range(60, 100), 'Programs and bookkeeping that the lessons use. To look things up, '
                    'not to read through.')}
-APPENDICES = PARTS['Appendices'][0]
 
 
 @dataclass
@@ -56,6 +56,7 @@ def lesson(path):
     return Lesson(path.stem, title, summary, module, minutes(page), uses)
 
 
+@cache
 def parts():
     "Caption -> lessons, for each part of the course that has some."
     found = {caption: [] for caption in PARTS}
@@ -71,19 +72,33 @@ def parts():
 
 @cache
 def in_order():
-    "All lessons without the appendices."
-    return [x for some in parts().values() for x in some
-            if int(x.stem.partition('_')[0]) not in APPENDICES]
+    "Name -> lesson, in reading order, without the appendices."
+    return {x.stem: x for caption, some in parts().items() if caption != 'Appendices' for x in some}
 
 
-def place(stem):
-    "'Lesson 3 of 30' and the earlier lessons that lesson `stem` builds on; '' and [] for an appendix."
-    stems = [x.stem for x in in_order()]
-    if stem not in stems: return '', []
-    at = stems.index(stem)
-    needed = set(in_order()[at].uses)
-    return (f'Lesson {at + 1} of {len(stems)}',
-            [x for x in in_order()[:at] if x.module and x.module in needed])
+def number(stem):
+    "The place of a lesson in reading order, from 1; 0 for an appendix."
+    return [*in_order()].index(stem) + 1 if stem in in_order() else 0
+
+
+def builds_on(stem):
+    "The earlier lessons whose modules a lesson's module imports."
+    earlier = [*in_order().values()][:max(0, number(stem) - 1)]
+    return [x for x in earlier if x.module and x.module in in_order()[stem].uses]
+
+
+def lesson_of(f):
+    "The lesson that defines a part."
+    module = getattr(f, 'func', f).__module__.partition('.')[2]
+    return next(x.stem for some in parts().values() for x in some if x.module == module)
+
+
+def explained(r):
+    "Place -> page, for each place of the recipe `r` that holds a part of some lesson."
+    held = {place: getattr(r, place) for place in PLACES}
+    held = {place: getattr(x, 'func', x) for place, x in held.items() if callable(x)}
+    return {place: f'{lesson_of(f)}.ipynb' for place, f in held.items()
+            if not f.__doc__.startswith('The neutral')}
 
 
 def course_map():

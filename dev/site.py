@@ -15,7 +15,7 @@ import reference
 import terms
 import timeline
 from cells import blob, cfg, lessons, nbs, root, shown
-from course import lesson, parts, place
+from course import builds_on, in_order, lesson, number, parts
 
 pages = {p.relative_to(root).as_posix(): p for p in lessons()}
 
@@ -44,8 +44,8 @@ def header(path):
     file, about = path.relative_to(root).as_posix(), lesson(path)
     colab = ('https://colab.research.google.com/github/'
              f"{cfg['user']}/{cfg['repo']}/blob/{cfg['branch']}/{file}")
-    where, needed = place(path.stem)
-    items = [*([where] if where else []), f'{about.minutes} min to read',
+    n, needed = number(path.stem), builds_on(path.stem)
+    items = [*([f'Lesson {n} of {len(in_order())}'] if n else []), f'{about.minutes} min to read',
              *(['builds on ' + ', '.join(f'[{x.title}]({x.stem}.ipynb)' for x in needed)]
                if needed else []),
              f'[Open in Colab]({colab})',
@@ -64,7 +64,8 @@ def toctrees():
     """The sidebar's groups: the parts of the course, which also give each page its neighbours at
     the foot."""
     groups = {'': ['Front page <self>'],
-              **{caption: [x.stem for x in some] for caption, some in parts().items()},
+              **{caption: [f'{number(x.stem)}. {x.title} <{x.stem}>' if number(x.stem) else x.stem
+                          for x in some] for caption, some in parts().items()},
               'Reference': ['All names <reference/index>']}
     tree = lambda caption, names: '\n'.join([
         '```{toctree}', ':hidden:', *([f':caption: {caption}'] if caption else []), '', *names, '```'])
@@ -80,7 +81,12 @@ def write(path, out):
         if cell.cell_type == 'markdown':
             cell.source = re.sub(r'^::: ?\{\.callout-(\w+)[^}]*\}', r':::{\1}',
                                  cell.source, flags=re.M)
-        else: cell.metadata.anchor = f'cell-{cell.id}'
+        else:
+            cell.metadata.anchor = f'cell-{cell.id}'
+            for shows in cell.outputs:   # HTML goes into the page as it is
+                if 'text/html' in (data := shows.get('data', {})):
+                    data['text/html'] = re.sub(r'href="(\w+)\.ipynb', r'href="\1.html',
+                                               data['text/html'])
     if path == terms.GLOSSARY: terms.mark_rows(nb.cells)
     else: terms.link_terms(nb.cells, path.stem)
     if path.stem == 'index':

@@ -109,21 +109,25 @@ def logits(b) -> list:
         arrow((324, 577), (332, 577)), b('loss', 334, 560, 90)]
 
 # %% ../../nbs/76_drawing.ipynb #draw-whole
-def draw(r, lit=None # places to light; by default those that the record changes
+def draw(r, lit=None, # places to light; by default those that the record changes
+         links={} # place -> address of a page that explains what is in it
         ) -> Picture:
     "A recipe's skeleton, with what is in each place and the shapes of what flows"
     lit = set(changes(r) if lit is None else lit)
-    b = lambda place, *where, **name: box(r, place, lit, *where, **name)
+    def b(place, *where, draws=box, **how):
+        svg = draws(r, place, lit, *where, **how)
+        return f'<a href="{links[place]}">{svg}</a>' if place in links else svg
+    f = lambda place, *where, **how: b(place, *where, draws=frame, **how)
     times = f' × {r.layers}' if r.layers else ', one for each layer'
     return picture(440, 728, [
         b('data', 20, 8, 150), arrow((95, 42), (95, 62), label='(B, T) tokens', at=(102, 56)),
         b('embed', 20, 64, 150),
-        frame(r, 'trunk', lit, 8, 122, 424, 392, left=100),
-        frame(r, 'block', lit, 18, 144, 404, 360, times, 90),
-        frame(r, 'attn', lit, 172, 206, 242, 204),
+        f('trunk', 8, 122, 424, 392, left=100),
+        f('block', 18, 144, 404, 360, more=times, left=90),
+        f('attn', 172, 206, 242, 204),
         arrow((95, 98), (95, 176), label='(B, T, d) the stream', at=(102, 113)),
         b('inject', 30, 178, 130), *attention(b), *mlp(b),
-        frame(r, 'head', lit, 8, 534, 424, 76, left=100), *logits(b),
+        f('head', 8, 534, 424, 76, left=100), *logits(b),
         text(12, 632, 'around it', 10, INK, 'bold', 'start'),
         *(b(place, 8 + 106*(i % 4), 642 + 42*(i//4), 102) for i, place in enumerate(AROUND))])
 
