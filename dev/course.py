@@ -105,11 +105,11 @@ def course_map():
     "The map on the front page, in markdown: what each part is for, and a table of its lessons."
     lines = []
     for caption, some in parts().items():
-        time = sum(x.minutes for x in some)
-        lines += [f'**{caption}.** {PARTS[caption][1]} {time/60:.1f} hours to read.', '',
-                  '| lesson | what it brings | module | minutes |',
-                  '|---|---|---|---|']
-        lines += [f"| [{x.title}]({x.stem}.ipynb) | {x.summary} | "
-                  f"{f'`{x.module}`' if x.module else '–'} | {x.minutes} |" for x in some]
-        lines.append('')
+        hours = f'{sum(x.minutes for x in some)/60:.1f} hours to read.'
+        table = ['| lesson | what it brings | module | minutes |', '|---|---|---|---|',
+                 *(f"| [{x.title}]({x.stem}.ipynb) | {x.summary} | "
+                   f"{f'`{x.module}`' if x.module else '–'} | {x.minutes} |" for x in some)]
+        if caption == 'Appendices':
+            table = ['<details><summary>All of them</summary>', '', *table, '', '</details>']
+        lines += [f'**{caption}.** {PARTS[caption][1]} {hours}', '', *table, '']
     return '\n'.join(lines)
