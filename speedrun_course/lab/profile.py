@@ -20,8 +20,8 @@ from ..race.plan import shapes, work
 class Roof:
     "What a machine can do at best"
     flops: dict                # precision -> FLOP/s
-    bytes: float               # a second, to memory
-    near: float = 0.           # a second, to numbers that fit its cache
+    bytes: float               # a second, from and to main memory
+    near: float = 0.           # a second, from and to its cache
 
 def roofline(seconds:float=.1) -> Roof: # for each measurement
     "Measure this machine: products of large matrices, and passes over small and large tensors"
@@ -52,7 +52,7 @@ def orthogonal(r) -> int:
 
 # %% ../../nbs/43_profile.ipynb #floor
 def floor(r, roof:Roof, world:int=1) -> dict: # what -> seconds a step on each device
-    "The least that a step of a filled-in recipe can take, kind by kind"
+    "The least time for a step of a filled-in recipe, by kind of work"
     w, seen, share = work(r), shapes(r, r.steps//2), r.rows*r.seq/world
     rate, wide = roof.flops[r.precision], 2 if r.precision == 'bf16' else 4
     head = 6*r.width*r.vocab

@@ -40,7 +40,8 @@ def seeds_needed(effect:float, sd:float, arms:int=1, alpha:float=.01, wanted:flo
 # %% ../../nbs/40_trial.ipynb #laps
 def laps(arms:dict, # label -> filled-in recipe
          rounds:int=2, chunk:int=10, # steps of one arm, before it is another's turn
-         data=None) -> dict: # label -> (laps,) seconds a step
+         data=None # a corpus; none: the track's own
+        ) -> dict: # label -> (laps,) seconds a step
     "Time whole schedules, all arms at once, some steps of one after some steps of another"
     found, races = {label: [] for label in arms}, {}
     for i in range(rounds):
@@ -100,6 +101,7 @@ def budget(arms:dict, # label -> filled-in recipe; the first is what the others 
                             runs={k: [x.steps, digest(x)] for k, x in runs.items()})
     return found
 
+# %% ../../nbs/40_trial.ipynb #identity
 def identity(r) -> str:
     "The digest of a recipe's parts and numbers but its steps, and of files outside the package"
     parts = (getattr(getattr(r, k), 'func', getattr(r, k)) for k in PLACES)
@@ -136,6 +138,7 @@ class Trial:
                      digest=own['runs'][what][1])
         return [x for x in found if x['seed'] in self.seeds]
 
+# %% ../../nbs/40_trial.ipynb #complete
 WORD = re.compile(r'[\w.,:=+-]+')                           # what labels and records are written with
 
 def complete(plan) -> bool: # does it hold all that a trial asks for?
@@ -157,6 +160,7 @@ def complete(plan) -> bool: # does it hold all that a trial asks for?
         return all(whole)
     except (AttributeError, KeyError, StopIteration, TypeError, ValueError): return False
 
+# %% ../../nbs/40_trial.ipynb #take-up
 def take_up(name:str, folder=None) -> Trial:
     "A trial that has been planned"
     path = Path(folder or RESULTS)/'reports'/name/'trial.json'
@@ -241,6 +245,7 @@ def one_sided(base, runs, arms:int, dear:float=0., cheap:float=0.) -> tuple: # p
         return min(1., float(stats.ttest_1samp(differences, 0, alternative=alternative).pvalue)*arms)
     return p(off + dear, 'less'), p(off + cheap, 'greater')
 
+# %% ../../nbs/40_trial.ipynb #findings-all
 def findings(t:Trial) -> list[Finding]: # arms in their order, three comparisons each
     "What the runs of a trial say, when all are there"
     there = [len(t.runs(label, what)) for label, own in t.arms.items() for what in own['runs']]

@@ -14,8 +14,9 @@ from .shortcuts import NormedEmbed, X0Mix, lowered
 MIX = 6364136223846793005 # Knuth's multiplier, which spreads what it multiplies over 64 bits
 
 def hashed(tokens, # (B, T) token ids
-           n:int, rows:int,
-           bos:int # stands before each row
+           n:int, # tokens in a group
+           rows:int, # of the table
+           bos:int # the token that stands before each row of tokens
           ) -> torch.Tensor: # (B, T) in 0 … rows-1
     "A row of a table for each token and the n-1 before it, the same for the same n (record 62)"
     h = torch.zeros_like(tokens)
@@ -49,4 +50,5 @@ class NGramMix(nn.Module):
     def __init__(self, r, i, then=X0Mix):
         super().__init__()
         self.then, self.share = then(r, i), param(role='scalar', init=constant(.1))
-    def forward(self, x, ctx): return self.then(x, ctx) + self.share*ctx.memo['ngrams']
+    def forward(self, x, ctx): # x (B, T, d) -> the same
+        return self.then(x, ctx) + self.share*ctx.memo['ngrams']
