@@ -146,7 +146,7 @@ class Windowed(nn.Module):
             if window is None: window = torch.tensor(self.window, device=doc.device)
             ctx.memo['mask'] = Mask(doc, (window//self.block).clamp(min=1), self.block)
         return ctx.memo['mask']
-    def forward(self, q, k, v, x, ctx):
+    def forward(self, q, k, v, x, ctx): # (B, H, T, d/H) each, and the stream (B, T, d)
         scale = ctx.now and ctx.now.scale                  # the schedule's, a tensor
         if scale is not None: q = q*scale.type_as(q)
         return ctx.attend(q, k, v, ctx, self.scale, self.mask(ctx))
