@@ -70,7 +70,7 @@ def block_lists(doc, # (B, T) numbers of documents
     return *nearest(shared & (i[:, None] >= i) & ~full), *nearest(full)
 
 # %% ../../nbs/15_flex.ipynb #sparse
-def clamped(lists, near): # () blocks in the window
+def clamped(lists, near): # from `block_lists`; () blocks in the window
     "Lists of blocks, cut off at a window (record 20)"
     partial, partial_at, full, full_at = lists
     return (torch.minimum(partial, (near-full).clamp(min=1)), partial_at,

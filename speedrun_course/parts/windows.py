@@ -37,7 +37,7 @@ class LongShort(Windowed):
         return ctx.memo['half']
 
 # %% ../../nbs/16_windows.ipynb #places
-def places(tokens, token:int, at_once:int=2**24) -> np.ndarray: # (n,) int64
+def places(tokens, token:int, at_once:int=2**24) -> np.ndarray: # (T,) ids of a shard -> (n,) int64
     "Where a token stands in a shard, looked for in pieces"
     starts = range(0, len(tokens), at_once)
     return np.concatenate([a + np.flatnonzero(tokens[a : a+at_once] == token) for a in starts])
