@@ -70,7 +70,7 @@ def block_lists(doc, # (B, T) numbers of documents
     return *nearest(shared & (i[:, None] >= i) & ~full), *nearest(full)
 
 # %% ../../nbs/15_flex.ipynb #sparse
-def clamped(lists, near): # () blocks in the window
+def clamped(lists, near): # from `block_lists`; () blocks in the window
     "Lists of blocks, cut off at a window (record 20)"
     partial, partial_at, full, full_at = lists
     return (torch.minimum(partial, (near-full).clamp(min=1)), partial_at,
@@ -146,7 +146,7 @@ class Windowed(nn.Module):
             if window is None: window = torch.tensor(self.window, device=doc.device)
             ctx.memo['mask'] = Mask(doc, (window//self.block).clamp(min=1), self.block)
         return ctx.memo['mask']
-    def forward(self, q, k, v, x, ctx):
+    def forward(self, q, k, v, x, ctx): # (B, H, T, d/H) each, and the stream (B, T, d)
         scale = ctx.now and ctx.now.scale                  # the schedule's, a tensor
         if scale is not None: q = q*scale.type_as(q)
         return ctx.attend(q, k, v, ctx, self.scale, self.mask(ctx))

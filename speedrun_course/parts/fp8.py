@@ -20,7 +20,7 @@ from .shortcuts import lowered
 E4, E5 = torch.float8_e4m3fn, torch.float8_e5m2            # for values and for gradients
 
 # %% ../../nbs/17_fp8.ipynb #to-fp8
-def to_fp8(v, scale:float, dtype) -> Tensor: # v/scale, as eight-bit numbers
+def to_fp8(v, scale:float, dtype) -> Tensor: # a tensor -> v/scale, as eight-bit numbers
     "Divide, bound, cast; what is not finite becomes NaN for all to see"
     v, top = v.float()/scale, torch.finfo(dtype).max
     return torch.where(v.isfinite(), v.clamp(-top, top), torch.nan).to(dtype)
@@ -95,7 +95,7 @@ def scales(r) -> Scales:
 
 # %% ../../nbs/17_fp8.ipynb #part
 class FP8Product(Product):
-    """Logits by products in eight bits while training, as ever in evaluation (record 19); by hand,
+    """Logits from products in eight bits in training, as before in evaluation (record 19); by hand,
     since libraries measure their scales in each step, and here they are fixed beforehand"""
     traits = Traits(precision='fp8')
     def __init__(self, r, scales=scales):
@@ -104,7 +104,7 @@ class FP8Product(Product):
             if getattr(r, k) % 16:
                 raise BadInput(f'{k}={getattr(r, k)}: products in fp8 need multiples of 16')
         self.scales = scales(r)
-    def forward(self, x, weight, ctx):
+    def forward(self, x, weight, ctx): # states (B, T, d), weight (V, d) -> logits (B, T, V)
         if not (self.training and ctx.fp8): return super().forward(x, weight, ctx)
         z, *_ = product8(lowered(x).flatten(0, 1), weight, *self.scales)
         return z.unflatten(0, x.shape[:2]).float()
@@ -119,7 +119,7 @@ def gauge(v, scale:float, dtype) -> dict: # shares of the tensor's sum of magnit
                 flushed=(size[gone].sum()/total).item(),
                 room=math.log2(top/m) if (m := size.max().item()) else math.inf)
 
-def capture(model, x, y, now=None) -> dict: # x, w, g of the head
+def capture(model, x, y, now=None) -> dict: # inputs and targets (B, T) -> x, w, g of the head
     "The three tensors that the head multiplies, for one batch"
     held = {}
     def note(part, inputs, z):

@@ -17,15 +17,15 @@ from .shortcuts import SoftCap, UntiedHead
 class SummedLoss(CrossEntropy):
     "In training the sum over tokens, whose gradients do not depend on how many there are (record 21)"
     traits = Traits(summed=True)                           # the loop divides after the backward
-    def forward(self, z, y, ctx):
+    def forward(self, z, y, ctx): # logits (B, T, V) and targets (B, T) -> a number
         return F.cross_entropy(z.flatten(0, 1), y.flatten(),
                                reduction='sum' if self.training else 'mean')
 
 # %% ../../nbs/19_record27.ipynb #scaled-cap
 class ScaledCap(SoftCap):
-    "Logits over √width, then bent into (-at, at), for a head of larger weights (record 21)"
+    "Divide logits by √width, then bend them into (-at, at), for a head of larger weights (record 21)"
     def __init__(self, r, at=15.): super().__init__(r, at); self.shrink = r.width**-.5
-    def forward(self, z, ctx): return super().forward(z*self.shrink, ctx)
+    def forward(self, z, ctx): return super().forward(z*self.shrink, ctx)  # logits (…, V)
 
 # %% ../../nbs/19_record27.ipynb #fixed-scales
 def fixed_scales(r) -> Scales:
@@ -40,13 +40,14 @@ class AlikeMLP(nn.Module):
         super().__init__()
         self.up, self.out = (param(r.width, 4*r.width, role='matrix', init=r.init(r, place))
                              for place in ('matrix', 'out'))
-    def forward(self, x, ctx): return F.linear(SquareReLU.apply(x @ self.up), self.out)
+    def forward(self, x, ctx): # (B, T, d) states
+        return F.linear(SquareReLU.apply(x @ self.up), self.out)
 
 # %% ../../nbs/19_record27.ipynb #pieces
 class PatientHead(UntiedHead):
     "In validation, logits of one piece of the row after the other, so that they fit into memory"
     piece = 16_384                                         # tokens
-    def forward(self, x, ctx, y=None):
+    def forward(self, x, ctx, y=None): # states (B, T, d), targets (B, T) -> logits, or the loss
         if y is None or self.training or y.shape[1] <= self.piece: return super().forward(x, ctx, y)
         parts = zip(x.split(self.piece, 1), y.split(self.piece, 1))
         whole = super().forward

@@ -36,12 +36,13 @@ class LongShort(Windowed):
         if 'half' not in ctx.memo: ctx.memo['half'] = whole.within((whole.near//2).clamp(min=1))
         return ctx.memo['half']
 
-# %% ../../nbs/16_windows.ipynb #at-documents
-def places(tokens, token:int, at_once:int=2**24) -> np.ndarray: # (n,) int64
+# %% ../../nbs/16_windows.ipynb #places
+def places(tokens, token:int, at_once:int=2**24) -> np.ndarray: # (T,) ids of a shard -> (n,) int64
     "Where a token stands in a shard, looked for in pieces"
     starts = range(0, len(tokens), at_once)
     return np.concatenate([a + np.flatnonzero(tokens[a : a+at_once] == token) for a in starts])
 
+# %% ../../nbs/16_windows.ipynb #at-documents
 class AtDocuments(InOrder):
     "Rows that start where documents start, at least a row apart (record 26)"
     def __init__(self, r, corpus, seed=0):
@@ -70,10 +71,9 @@ class AtDocuments(InOrder):
 
     def batch(self, rows) -> list: # of starts, fewer at the end of the shard
         found, at, starts = [], self.at, self.starts()
-        last = len(self.corpus.train[self.shard]) - self.seq - 1
+        starts = starts[starts < len(self.corpus.train[self.shard])-self.seq]
         while len(found) < rows:
-            i = np.searchsorted(starts, at)
-            if i == len(starts) or starts[i] > last: break
+            if (i := np.searchsorted(starts, at)) == len(starts): break
             found.append(starts[i])
             at = starts[i] + self.seq
         return found
