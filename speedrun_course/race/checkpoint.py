@@ -38,6 +38,7 @@ def save_tensors(path, tensors:dict, facts:dict): # facts: ready for JSON
     held = save(tensors, dict(facts=told, sha256=fingerprint(tensors, told)))
     write_whole(path, held)
 
+# %% ../../nbs/50_checkpoint.ipynb #load
 @contextmanager
 def opened(path):
     "A file of tensors; whatever a stranger's file provokes in libraries becomes one line"
@@ -100,6 +101,7 @@ def same_run(own:dict, # as from `facts_of`
         if told != own['data'][what]: return 'other shards'
     return ''
 
+# %% ../../nbs/50_checkpoint.ipynb #check-state
 def check_state(path, race, tensors:dict, facts:dict): # all processes must call it
     "Refuse a state that is not this race's, or whose tensors and numbers do not fit"
     check_facts(path, facts, FACTS | dict(place=dict, losses=list, vals=dict, wall=float, cpu=float))
@@ -122,6 +124,7 @@ def check_state(path, race, tensors:dict, facts:dict): # all processes must call
             raise doubted(path, f'{k} is not of this model')
     check_finite(path, tensors)
 
+# %% ../../nbs/50_checkpoint.ipynb #restore
 def check_place(path, race, place:dict):
     "Refuse a place in the data that the race's reader cannot be at"
     own = race.loader.state_dict()

@@ -122,7 +122,7 @@ def accuracy(answers) -> Accuracy: # dicts with label, sums, counts
     low, high = binomtest(int(normed), len(answers)).proportion_ci(method='wilson')
     return Accuracy(len(answers), plain/len(answers), normed/len(answers), low, high)
 
-# %% ../../nbs/55_evaluate.ipynb #read-items
+# %% ../../nbs/55_evaluate.ipynb #item-of
 HELLASWAG = 'Rowan/hellaswag', 'default/validation/0000.parquet', 'refs/convert/parquet'
 
 def item_of(row) -> Item:
@@ -135,6 +135,7 @@ def item_of(row) -> Item:
     if not all(e.strip() for e in endings): raise ValueError
     return Item(ctx, tuple(f' {e}' for e in endings), label)
 
+# %% ../../nbs/55_evaluate.ipynb #read-items
 def read_items(file) -> list: # of Item
     "HellaSwag's questions from a Parquet file, or from lines of JSON"
     file = Path(file)
@@ -160,7 +161,7 @@ def read_items(file) -> list: # of Item
                            'that are not empty, and label, the number of the real one; mend it')
     return items
 
-# %% ../../nbs/55_evaluate.ipynb #ask
+# %% ../../nbs/55_evaluate.ipynb #answered
 def answered(path:Path, items) -> dict: # number of a question -> its answer
     "Answers that an earlier run has written down; a line that was torn off does not count"
     damaged, found = BadInput(f'{path}: damaged; delete it to ask all questions again'), {}
@@ -188,6 +189,7 @@ def answers_lock(path:Path): # -> the lock; None where nothing can be written
         return lock
     except OSError as e: complain(f'{path}: {e.strerror}; the answers are not kept')
 
+# %% ../../nbs/55_evaluate.ipynb #ask
 def ask(t, items, text, path:Path) -> list: # of dicts, ready for `accuracy`
     "Put questions to a model, and write every answer down; questions answered before are not asked"
     from tqdm import tqdm

@@ -63,13 +63,13 @@ class Cache:
 
 # %% ../../nbs/54_generate.ipynb #choose
 def draw(z, # (B, V) logits
-           dice:torch.Generator, temperature:float=1., # 0: always the likeliest
-           top_k:int=None, # draw from so many; all by default
-           known:int=None, # ids below that are tokens; all by default
-           banned=()       # ids never to be drawn
-          ) -> torch.Tensor: # (B,) ids
+         dice:torch.Generator, temperature:float=1., # 0: always the likeliest
+         top_k:int=None, # draw from so many; all by default
+         known:int=None, # ids below that are tokens; all by default
+         banned=() # ids never to be drawn
+        ) -> torch.Tensor: # (B,) ids
     "Draw the next token"
-    z = z[:, :known].float().cpu()                         # one dice cup for all devices
+    z = z[:, :known].float().cpu()                         # every device draws alike
     if banned: z = z.index_fill(1, torch.tensor(banned), -math.inf)
     if temperature < 1e-4: return z.argmax(-1)             # the same, and finite
     if top_k: z = z.masked_fill(z < z.topk(min(top_k, z.shape[1])).values[:, -1:], -math.inf)
@@ -79,7 +79,7 @@ def draw(z, # (B, V) logits
 @torch.inference_mode()
 def generate(model, r, prompt, # (B, T) ids; the last `seq` of them are read
              n:int, # tokens to write
-             seed:int=0, **how # of `draw`
+             seed:int=0, **how # for `draw`
             ): # yields (B,) ids, n times
     "Write on, a token at a time"
     dice, room = torch.Generator().manual_seed(seed), min(r.seq, prompt.shape[1]+n)
@@ -123,7 +123,7 @@ def sample(model, r, text, # the characters, or `Words`
     model.train(training)
     return prompt + written
 
-# %% ../../nbs/54_generate.ipynb #gpt2
+# %% ../../nbs/54_generate.ipynb #words
 class Words:
     "Text as the tokens of a `tokenizer.json`, by the `tokenizers` library"
     def __init__(self, file, bos:int): # the recipe's
@@ -152,6 +152,7 @@ class Words:
         found[self.bos] = 0
         return found
 
+# %% ../../nbs/54_generate.ipynb #gpt2
 class GPT2(Words):
     "Text as FineWeb's tokens: GPT-2's"
     bos, size = GPT2_TOKENS - 1, GPT2_TOKENS
@@ -160,7 +161,7 @@ class GPT2(Words):
         super().__init__(file or fetch('openai-community/gpt2', 'tokenizer.json'), self.bos)
         self.size = GPT2_TOKENS
 
-# %% ../../nbs/54_generate.ipynb #trained
+# %% ../../nbs/54_generate.ipynb #tokens-of
 def text_of(path, facts:dict, bos:int): # -> Characters, GPT2 or Words
     "How a checkpoint's tokens become text, or one line if nobody knows"
     tokens = facts['data']['tokens']
@@ -171,6 +172,7 @@ def text_of(path, facts:dict, bos:int): # -> Characters, GPT2 or Words
                    'speedrun data tokens DIR gpt2, or speedrun data tokens DIR FILE for a '
                    'tokenizer.json, then train again')
 
+# %% ../../nbs/54_generate.ipynb #trained
 @dataclass
 class Trained:
     "A checkpoint's model on this machine, with what it needs to read and write"
@@ -202,7 +204,7 @@ def trained(path) -> Trained:
 
 # %% ../../nbs/54_generate.ipynb #writing
 def continuation(t:Trained, prompt:str, n:int=300, # tokens at most
-            seed:int=0, **how): # of `draw`
+            seed:int=0, **how): # for `draw`
     "What a model writes after a prompt, in pieces as they come, until its document ends"
     text = t.text()
     ids, say = torch.tensor([text.encode(prompt)], device=t.hw.device), text.stream()
@@ -230,7 +232,7 @@ def add_generate(p):
     p.add_argument('--top-k', type=int, metavar='K',
                    help='draw from the K likeliest (default: all)')
     p.add_argument('--seed', type=int, default=0, metavar='N',
-                   help='of the dice (default %(default)s)')
+                   help='of the random draws (default %(default)s)')
 
 # %% ../../nbs/54_generate.ipynb #main
 MOST = 1_000_000 # tokens that one command writes
