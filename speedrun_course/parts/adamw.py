@@ -131,7 +131,7 @@ class AdamW:
         self.opt = FusedAdamW([dict(params=ps, **numbers_of(ps[0], r)) for ps in alike(mine)], adam)
         self.pending = Pending()
 
-    def listen(self, of, now=None): # after the next backward, gradients are `of` times too large
+    def listen(self, of, now=None): # after the next backward, divide gradients by `of`
         self.of = of
     def step(self, now):
         grads = [p.grad for p in self.params if p.grad is not None]
@@ -153,7 +153,7 @@ class AdamW:
 
 # %% ../../nbs/04_optimizer.ipynb #groups
 def group_table(optim) -> str:
-    "Which parameters are trained how: a line a group"
+    "Which parameters are trained how: one line per group"
     lines = [f"{'role':8s}{'tensors':>8s}{'numbers':>14s}  {'optimizer':10s}{'rate':>10s}  "
              f"{'betas':14s}{'eps':>8s}{'decay':>9s}{'every':>7s}  shapes"]
     for g in optim.groups():
