@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['PLACES', 'NUMBERS', 'TRACKS', 'TARGET', 'SIZE', 'MAYBE', 'SHARE', 'RANGES', 'WORDS', 'part', 'spelled', 'Places',
-           'Numbers', 'Recipe', 'merge', 'nearest', 'each', 'checked', 'changes', 'override', 'parsed', 'kind_of',
-           'typed', 'plain', 'differences', 'digest', 'exactly']
+           'Numbers', 'Statement', 'Recipe', 'merge', 'nearest', 'each', 'in_range', 'checked', 'changes', 'parsed',
+           'kind_of', 'typed', 'plain', 'override', 'differences', 'digest', 'exactly']
 
 # %% ../nbs/06_recipes.ipynb #imports
 import difflib, hashlib, json, re
@@ -67,7 +67,7 @@ class Places:
 # %% ../nbs/06_recipes.ipynb #numbers
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Numbers:
-    "The dials that are numbers; each track has its own values"
+    "What is a number in a recipe; each track has its own values"
     vocab: int = 0             # rows of the head, and of tables unless `tokens` says otherwise
     tokens: int = 0            # rows of the tables that are looked up
     layers: int = 0
@@ -105,10 +105,10 @@ PLACES, NUMBERS = (tuple(f.name for f in fields(kind)) for kind in (Places, Numb
 TRACKS = 'pocket', 'desk', 'fineweb'
 TARGET = dict(pocket=1.93, desk=3.84, fineweb=3.28)        # validation loss to reach, nats per token
 
-# %% ../nbs/06_recipes.ipynb #recipe
+# %% ../nbs/06_recipes.ipynb #statement
 @dataclass(frozen=True, eq=False, repr=False)
-class Recipe(Places, Numbers):
-    "Which part goes into which place, and the numbers of each track"
+class Statement(Places, Numbers):
+    "What is written down of a record: parts in places, the numbers of each track, and its story"
     name: str
     about: str                 # what it does, in the imperative
     parent: 'Recipe' = None
@@ -123,6 +123,10 @@ class Recipe(Places, Numbers):
     fineweb: Mapping = field(default_factory=dict)
     track: str = ''            # whose numbers are filled in; '' before on()
 
+# %% ../nbs/06_recipes.ipynb #recipe
+@dataclass(frozen=True, eq=False, repr=False)
+class Recipe(Statement):
+    "Which part goes into which place, and the numbers of each track"
     def but(self, name, about, *, history=(), interpolated=False, arm=False, restates=False,
             alone={}, pocket={}, desk={}, fineweb={}, **places):
         "The next record: this one, but for what is named"
@@ -164,7 +168,7 @@ def nearest(word, known) -> str:
     close = difflib.get_close_matches(word, known, 1)
     return f'; did you mean {close[0]!r}?' if close else f"; there are {', '.join(known)}"
 
-# %% ../nbs/06_recipes.ipynb #check
+# %% ../nbs/06_recipes.ipynb #ranges
 SIZE = 1, 10_000_000                                       # least and most
 MAYBE = 0, 10_000_000
 SHARE = 0, 1.
@@ -182,13 +186,18 @@ def each(name:str, value) -> list: # of (name, number)
     if isinstance(value, Mapping): return [(f'{name}.{k}', x) for k, x in value.items()]
     return [(name, x) for x in (value if isinstance(value, tuple) else [value])]
 
-def checked(r):
-    "A filled-in recipe, or one line saying which of its numbers cannot be"
+def in_range(r): # a filled-in recipe
+    "Refuse a number of the wrong kind, or outside of its range"
     for k, (least, most) in RANGES.items():
         kind, word = (Integral, 'whole number') if isinstance(most, int) else (Real, 'number')
         for name, x in each(k, getattr(r, k)):
             if not (isinstance(x, kind) and least <= x <= most):
                 raise BadInput(f'{name}={x}: must be a {word} from {least:,} to {most:,}')
+
+# %% ../nbs/06_recipes.ipynb #check
+def checked(r):
+    "A filled-in recipe, or one line saying which of its numbers cannot be"
+    in_range(r)
     if len(r.betas) != 2 or 1 in r.betas:
         raise BadInput(f'betas={spelled(r.betas)}: write two numbers from 0 up to 1, as in .9+.95')
     if r.precision not in ('fp32', 'bf16'):
@@ -220,24 +229,7 @@ def changes(r) -> dict: # place or track -> (before, after)
     pairs = {k: (getattr(r.parent, k), getattr(r, k)) for k in (*PLACES, *TRACKS)}
     return {k: pair for k, pair in pairs.items() if pair[0] != pair[1]}
 
-# %% ../nbs/06_recipes.ipynb #override
-def override(r, *assignments): # 'name=value' each
-    "A filled-in recipe with some numbers replaced"
-    for text in assignments:
-        name, key, value = parsed(text)
-        old, kind = getattr(r, name), kind_of(name)
-        if isinstance(old, Mapping):
-            if key not in old:
-                raise BadInput(f'--set {text}: write {name}.key=value '
-                               f'with one of the keys {", ".join(old)}')
-            new = {**old, key: typed(value, kind, text)}
-        elif key: raise BadInput(f'--set {text}: {name} is one number; write {name}=value')
-        elif isinstance(old, tuple):
-            new = tuple(typed(v, kind, text) for v in value.split('+'))
-        else: new = typed(value, kind, text)
-        r = replace(r, **{name: new})
-    return checked(r)
-
+# %% ../nbs/06_recipes.ipynb #reading
 def parsed(text:str) -> tuple: # name, key ('' if there is none), value
     "The three parts of 'name=value' or 'name.key=value'"
     left, equals, value = text.partition('=')
@@ -262,6 +254,24 @@ def plain(value:str) -> str:
     "A number in the digits 0 to 9; Python would read those of other alphabets, too, and 1_0 as 10"
     if not re.fullmatch(r'[-+.\da-z]+', value, re.ASCII): raise ValueError
     return value
+
+# %% ../nbs/06_recipes.ipynb #override
+def override(r, *assignments): # 'name=value' each
+    "A filled-in recipe with some numbers replaced"
+    for text in assignments:
+        name, key, value = parsed(text)
+        old, kind = getattr(r, name), kind_of(name)
+        if isinstance(old, Mapping):
+            if key not in old:
+                raise BadInput(f'--set {text}: write {name}.key=value '
+                               f'with one of the keys {", ".join(old)}')
+            new = {**old, key: typed(value, kind, text)}
+        elif key: raise BadInput(f'--set {text}: {name} is one number; write {name}=value')
+        elif isinstance(old, tuple):
+            new = tuple(typed(v, kind, text) for v in value.split('+'))
+        else: new = typed(value, kind, text)
+        r = replace(r, **{name: new})
+    return checked(r)
 
 # %% ../nbs/06_recipes.ipynb #differences
 def differences(a, b) -> dict: # name -> value in b

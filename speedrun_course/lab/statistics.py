@@ -54,7 +54,7 @@ def meets(losses, # final losses of independent seeds
 def effects(base:list,     # results of a record
             variants:dict, # label -> results of the record with one thing changed
             ax=None) -> dict: # label -> Difference
-    "Draw what each change does to the final loss, paired by seed: intervals, and a dot a seed"
+    "Draw what each change does to the final loss, paired by seed: intervals, and one dot per seed"
     import matplotlib.pyplot as plt
     found = {label: paired(base, runs) for label, runs in variants.items()}
     ax = ax or plt.subplots(figsize=(7, .9+.35*len(found)))[1]

@@ -62,7 +62,8 @@ class Linear(nn.Module):
         super().__init__()
         self.weight = param(n_out, n_in, role='matrix', init=init)
         self.bias = param(n_out, role='scalar', init=constant(0))
-    def forward(self, x): return F.linear(x, self.weight, self.bias)
+    def forward(self, x): # (..., n_in) -> (..., n_out)
+        return F.linear(x, self.weight, self.bias)
 
 class LayerNorm(nn.Module):
     "Centre and scale each token's vector, then apply a gain and a bias"
@@ -70,7 +71,8 @@ class LayerNorm(nn.Module):
         super().__init__()
         self.gain = param(r.width, role='scalar', init=constant(1))
         self.bias = param(r.width, role='scalar', init=constant(0))
-    def forward(self, x): return F.layer_norm(x, x.shape[-1:], self.gain, self.bias, eps=1e-5)
+    def forward(self, x): # (..., d)
+        return F.layer_norm(x, x.shape[-1:], self.gain, self.bias, eps=1e-5)
 
 # %% ../../nbs/03_baseline.ipynb #traits
 @dataclass(frozen=True)
@@ -136,7 +138,7 @@ class Embed(nn.Module):
         super().__init__()
         self.wte = param(r.vocab, r.width, role='embed', init=r.init(r, 'embed'))
         self.wpe = param(r.seq, r.width, role='embed', init=r.init(r, 'embed'))
-    def forward(self, ctx):
+    def forward(self, ctx): # -> (B, T, d)
         T = ctx.tokens.shape[1]
         return F.embedding(ctx.tokens, self.wte) + self.wpe[ctx.start : ctx.start+T]
 
@@ -162,7 +164,7 @@ class Keep(nn.Module):
 class KeepQK(nn.Module):
     "The neutral preparation: queries and keys as they are"
     def __init__(self, r, i): super().__init__()
-    def forward(self, q, k, ctx): return q, k
+    def forward(self, q, k, ctx): return q, k # (B, H, T, d/H) each
 
 def as_trained(r, now):
     "The neutral score: validation sees what the last step of training saw"
@@ -183,7 +185,8 @@ class QKV(nn.Module):
 class Softmax(nn.Module):
     "One softmax over the past"
     def __init__(self, r, i): super().__init__()
-    def forward(self, q, k, v, x, ctx): return ctx.attend(q, k, v, ctx)
+    def forward(self, q, k, v, x, ctx): # (B, H, T, d/H) each -> the same
+        return ctx.attend(q, k, v, ctx)
 
 class Attention(nn.Module):
     "Tokens exchange information: project, prepare, mix, gate, and a way out"
@@ -206,7 +209,8 @@ class MLP(nn.Module):
         super().__init__()
         self.up = r.linear(r.width, 4*r.width, r.init(r, 'matrix'))
         self.out = r.linear(4*r.width, r.width, r.init(r, 'out'))
-    def forward(self, x, ctx): return self.out(F.gelu(self.up(x), approximate='tanh'))
+    def forward(self, x, ctx): # (B, T, d) -> (B, T, d)
+        return self.out(F.gelu(self.up(x), approximate='tanh'))
 
 class Block(nn.Module):
     "x += attn(norm(x)); x += mlp(norm(x))"
@@ -214,7 +218,7 @@ class Block(nn.Module):
         super().__init__()
         self.inject, self.attn, self.mlp = (part(r, i) for part in (r.inject, r.attn, r.mlp))
         self.norm1, self.norm2 = r.norm(r), r.norm(r)
-    def forward(self, x, ctx):
+    def forward(self, x, ctx): # (B, T, d) -> (B, T, d)
         x = self.inject(x, ctx)
         x = x + self.attn(self.norm1(x), ctx)
         return x + self.mlp(self.norm2(x), ctx)
@@ -224,7 +228,7 @@ class Stack(nn.Module):
     def __init__(self, r):
         super().__init__()
         self.blocks = nn.ModuleList(r.block(r, i) for i in range(r.layers))
-    def forward(self, x, ctx):
+    def forward(self, x, ctx): # (B, T, d) -> (B, T, d)
         for block in self.blocks:
             x = block(x, ctx)
             ctx.streams.append(x)
@@ -234,12 +238,14 @@ class Stack(nn.Module):
 class Product(nn.Module):
     "Logits: the normalised state times each token's row, in fp32"
     def __init__(self, r): super().__init__()
-    def forward(self, x, weight, ctx): return F.linear(x, weight).float()
+    def forward(self, x, weight, ctx): # (B, T, d), (V, d) -> (B, T, V)
+        return F.linear(x, weight).float()
 
 class CrossEntropy(nn.Module):
     "Mean negative log likelihood of the next token, in nats"
     def __init__(self, r): super().__init__()
-    def forward(self, z, y, ctx): return F.cross_entropy(z.flatten(0, 1), y.flatten())
+    def forward(self, z, y, ctx): # (B, T, V) logits, (B, T) targets -> () loss
+        return F.cross_entropy(z.flatten(0, 1), y.flatten())
 
 class TiedHead(nn.Module):
     "Logits from the token embedding's own rows; with targets, the loss"

@@ -32,7 +32,8 @@ class SquareReLU(torch.autograd.Function):
 
 class ReLU2(MLP):
     "Widen, square what is positive, narrow (Primer; record 5)"
-    def forward(self, x, ctx): return self.out(SquareReLU.apply(self.up(x)))
+    def forward(self, x, ctx): # (B, T, d)
+        return self.out(SquareReLU.apply(self.up(x)))
 
 # %% ../../nbs/11_modern.ipynb #zero-out
 def zero_out(r, place:str): # 'embed', 'matrix', or 'out' for matrices that write into the stream

@@ -65,7 +65,7 @@ class InOrder:
 
 # %% ../../nbs/02_batches.ipynb #random-windows
 class RandomWindows:
-    "Rows from random places, as nanoGPT reads them; every rank throws the same dice"
+    "Rows from random places, as nanoGPT reads them; every rank draws the places of all rows"
     def __init__(self, r, corpus, seed=0):
         self.seq, self.vocab, self.shards = r.seq, ids_of(r), corpus.train
         self.rng = np.random.default_rng([seed, 64])       # 64: a stream apart from the weights'

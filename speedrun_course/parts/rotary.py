@@ -66,21 +66,21 @@ def rms_norm(x): # (..., d)
 class RMSNorm(nn.Module):
     "Scale each token's vector to RMS 1; nothing to learn (record 2)"
     def __init__(self, r): super().__init__()
-    def forward(self, x): return rms_norm(x)
+    def forward(self, x): return rms_norm(x) # (..., d)
 
 class Matrix(nn.Module):
     "y = x Wᵀ, without a bias (record 2)"
     def __init__(self, n_in:int, n_out:int, init):
         super().__init__()
         self.weight = param(n_out, n_in, role='matrix', init=init)
-    def forward(self, x): return F.linear(x, self.weight)
+    def forward(self, x): return F.linear(x, self.weight) # (..., n_in) -> (..., n_out)
 
 class TokenEmbed(nn.Module):
     "A vector for the token; its position comes in elsewhere"
     def __init__(self, r):
         super().__init__()
         self.wte = param(r.tokens or r.vocab, r.width, role='embed', init=r.init(r, 'embed'))
-    def forward(self, ctx): return F.embedding(ctx.tokens, self.wte)
+    def forward(self, ctx): return F.embedding(ctx.tokens, self.wte) # -> (B, T, d)
 
 # %% ../../nbs/10_rotary.ipynb #trapezoid
 def trapezoid(r, step:int) -> Now:

@@ -46,7 +46,8 @@ class ValueResidual(nn.Module):
     def __init__(self, r, i):
         super().__init__()
         self.mix = param(role='scalar', init=constant(.5))
-    def forward(self, v, x, ctx): return v.lerp(ctx.memo.setdefault('v1', v), self.mix)
+    def forward(self, v, x, ctx): # v: (B, H, T, d/H)
+        return v.lerp(ctx.memo.setdefault('v1', v), self.mix)
 
 # %% ../../nbs/13_shortcuts.ipynb #x0
 class X0Mix(nn.Module):
@@ -55,13 +56,14 @@ class X0Mix(nn.Module):
     def __init__(self, r, i):
         super().__init__()
         self.keep, self.back = (param(role='scalar', init=constant(c)) for c in (1, 0))
-    def forward(self, x, ctx): return self.keep*x + self.back*ctx.x0
+    def forward(self, x, ctx): # (B, T, d)
+        return self.keep*x + self.back*ctx.x0
 
 # %% ../../nbs/13_shortcuts.ipynb #cap
 class SoftCap(nn.Module):
     "Logits bent into (-at, at) (Gemma 2; records 9 and 18)"
     def __init__(self, r, at=30.): super().__init__(); self.at = at
-    def forward(self, z, ctx):
+    def forward(self, z, ctx): # (B, T, V) logits
         if self.training and z.is_cuda: return self.raised(z)
         return self.at*torch.tanh(z/self.at)
     def raised(self, z):
@@ -76,7 +78,7 @@ def warm_momentum(r, step:int) -> Now:
     return now
 
 # %% ../../nbs/13_shortcuts.ipynb #unet
-def lowered(x):
+def lowered(x): # (B, T, d)
     "The stream in the precision that matrix products have on this machine (record 10)"
     kind = x.device.type
     if kind == 'meta' or not torch.is_autocast_enabled(kind): return x # shapes have none
@@ -88,7 +90,7 @@ class UNet(Stack):
     def __init__(self, r):
         super().__init__(r)
         self.skip = param(r.layers//2, role='scalar', init=constant(1))
-    def forward(self, x, ctx):
+    def forward(self, x, ctx): # (B, T, d) -> (B, T, d)
         n, ctx.x0 = len(self.skip), lowered(x)
         x = ctx.x0
         for i, block in enumerate(self.blocks):

@@ -32,7 +32,7 @@ class ValueTables(NormedEmbed):
         used = {pattern(i, r.layers) for i in range(r.layers)} - {None}
         self.tables = nn.ParameterList(param(len(self.wte), r.width//shrink, role='embed',
                                              init=r.init(r, 'embed')) for _ in used)
-    def forward(self, ctx):
+    def forward(self, ctx): # -> (B, T, d)
         ctx.memo['values'] = [lowered(F.embedding(ctx.tokens, table)) for table in self.tables]
         return super().forward(ctx)
 
@@ -52,7 +52,7 @@ class ValueMix(nn.Module):
 # %% ../../nbs/14_values.ipynb #silent
 class Silent(nn.Module):
     "An attention that says nothing"
-    def forward(self, x, ctx): return 0.
+    def forward(self, x, ctx): return 0. # for any (B, T, d)
 
 def all_but(r, i, place:float=7/12, # how deep, as a share of the layers
             attention=Attention):

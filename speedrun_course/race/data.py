@@ -46,7 +46,7 @@ def read_tokens(path, start:int, n:int) -> Tokens: # (n,) uint16
     found.filename = str(path)
     return found
 
-class Shard:
+class Shard: # not mapped into memory: who cuts a mapped file kills the process that reads it
     "A large shard, of which stretches are read when they are asked for"
     def __init__(self, path, n:int): self.path, self.n = path, n
     def __len__(self): return self.n
@@ -56,6 +56,7 @@ class Shard:
 
 SMALL = 2**24 # tokens: a shard of up to so many is read whole
 
+# %% ../../nbs/01_data.ipynb #open-shard
 def read_shard(path # file in the speedrun's shard format
               ): # -> Tokens, or a Shard that gives them when it is cut
     "Open a shard, or say what is wrong with it"
@@ -95,7 +96,7 @@ def decode(tokens,   # (n,) token ids
     table = bos, *chars
     return ''.join(table[t] if t < len(table) else '�' for t in tokens)
 
-# %% ../../nbs/01_data.ipynb #corpus
+# %% ../../nbs/01_data.ipynb #tracks
 SHIPPED = {track: Path(speedrun_course.__file__).parent/track for track in ('pocket', 'desk')}
 ORIGINS = dict(pocket='pocket', desk='desk', fineweb='kjj0/fineweb10B-gpt2') # of their own texts
 FINEWEB_SHARDS = 103 # to train on; who has read them all begins again
@@ -110,6 +111,7 @@ def mark(shards) -> str: # of (n,) tokens each
         for at in ends: seen.update(np.ascontiguousarray(s[at], '<u2'))
     return f'{sum(map(len, shards))} tokens {seen.hexdigest()[:12]}'
 
+# %% ../../nbs/01_data.ipynb #corpus
 @dataclass
 class Corpus:
     "What a run reads: token shards to train on, tokens to score, and how ids become text"
@@ -125,10 +127,8 @@ class Corpus:
 
     @property
     def vocab(self) -> int:
-        """Rows an embedding table needs: BOS and the characters, or the tokenizer's ids,
-        rounded up to a multiple of 16; 0 where unknown"""
-        ids = token_count(self.tokenizer) if self.tokenizer else len(self.chars) + bool(self.chars)
-        return math.ceil(ids/16)*16
+        "Rows that an embedding table needs: the token ids, rounded up to a multiple of 16"
+        return math.ceil((token_count(self.tokenizer) if self.tokenizer else len(self.pieces))/16)*16
     @property
     def pieces(self) -> list:
         "The bytes of each token, BOS first; none where they are unknown"
