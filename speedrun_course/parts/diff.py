@@ -67,7 +67,8 @@ class HeadNorm(nn.Module):
         super().__init__()
         self.size = self.shrink(i)
         self.gain = param(self.maps*r.width//r.heads, role='scalar', init=constant(1))
-    def forward(self, y, v, x, ctx): return rms_norm(y)*(self.gain*self.size).type_as(y)
+    def forward(self, y, v, x, ctx): # y (B, h, T, c) -> the same
+        return rms_norm(y)*(self.gain*self.size).type_as(y)
 
 class SubNorm(HeadNorm):
     "The norm of V1's double heads, times 1 - λ's start: gradients as large as without it"
@@ -116,7 +117,8 @@ class HeadGate(nn.Module):
     def __init__(self, r, i):
         super().__init__()
         self.gate = param(r.heads, r.width, role='scalar', init=constant(0), rate=calm(r))
-    def forward(self, y, v, x, ctx): return y*token_gate(x, self.gate)
+    def forward(self, y, v, x, ctx): # y (B, h, T, c) -> the same
+        return y*token_gate(x, self.gate)
 
 class WiderMLP(ReLU2):
     "ReLU² with 4.5 times the stream's width: what V2 costs, spent elsewhere"
