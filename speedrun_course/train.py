@@ -231,7 +231,7 @@ def before_sharing(a, r): # parsed options, recipe
         if not r.evals: raise BadInput('--push-to-hub shares a measured run; set evals above 0')
         check_repo(a.push_to_hub)
 
-# %% ../nbs/53_train.ipynb #main
+# %% ../nbs/53_train.ipynb #one-run
 def one_run(a, r, data, target, seed:int,
             state=None) -> tuple: # state: to go on from; final loss, folder
     "One run of a recipe with one seed"
@@ -247,6 +247,7 @@ def one_run(a, r, data, target, seed:int,
     if not race.hw.rank: tell(race, result, folder.path, target)
     return result['final'], folder.path
 
+# %% ../nbs/53_train.ipynb #main
 def train(a): # parsed options
     "Train a record of the speedrun"
     if a.list: return print(list_records(a.track or 'pocket'))

@@ -50,8 +50,8 @@ def board_text(facts:dict) -> str: # of `board`
 # %% ../../nbs/80_board.ipynb #poster
 def poster(facts:dict, # of `board`
            folder=None):
-    """All records in one picture: mean training losses with a dot at the finish, over steps and
-    CPU-seconds, where there are results, and what each needs to the target"""
+    """All records in one picture: mean training losses over steps and CPU-seconds where there are
+    results, with a dot for the final loss, and what each record needs to the target"""
     import matplotlib.pyplot as plt
     runs = {n: load_results(n, track='pocket', folder=folder) for n in facts}
     color = dict(zip(facts, plt.get_cmap('viridis')(np.linspace(0, .88, len(facts)))))

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['warm_up', 'score_noise', 'undisturbed', 'fitting', 'memory_of', 'trusted', 'start', 'introduced', 'first_look',
-           'run_race', 'peak_mib', 'finish']
+           'run_race', 'leave', 'peak_mib', 'finish']
 
 # %% ../../nbs/52_run.ipynb #imports
 import gc, sys
@@ -48,6 +48,7 @@ def warm_up(race):
     race.hw.sync()
     if race.hw.device == 'cuda': torch.cuda.reset_peak_memory_stats()
 
+# %% ../../nbs/52_run.ipynb #score-noise
 def score_noise(race, noise):
     "Validate on one forward of made-up tokens"
     r, hw = race.r, race.hw
@@ -136,6 +137,7 @@ def start(r, data, seed:int, out=None, # the run's folder; by default a new one
         race.loader.expect(race.at(race.done), hw.rank, hw.world)
     return race, folder
 
+# %% ../../nbs/52_run.ipynb #introduced
 def introduced(race) -> list: # of lines
     "What is about to run, for people"
     r, hw, size = race.r, race.hw, sum(p.numel() for p in race.model.parameters())
@@ -157,7 +159,7 @@ def first_look(race) -> str: # a line of the log; all processes must call it
 # %% ../../nbs/52_run.ipynb #run
 def run_race(race, folder:RunFolder, track=lambda *tick_and_losses: None) -> dict: # the result
     "Train, and leave log, result and weights in the folder; signals wait until all is written"
-    lead, said = not race.hw.rank, []
+    lead = not race.hw.rank
     bar = Bar(disable=not (lead and sys.stderr.isatty()))
     def flush():
         try: folder.flush()
@@ -182,16 +184,19 @@ def run_race(race, folder:RunFolder, track=lambda *tick_and_losses: None) -> dic
         except NotFinite as e: raise named(race, e)
         finally:
             with ear.writing(): flush()
-        with ear.writing():
-            early = race.done < race.r.total
-            saved = early and save_state(race, folder.path, said.append)
-            if dist.is_initialized(): dist.barrier()       # nobody leaves before it is on the disk
-            if not (early and race.asked):
-                for line in said: bar.write(line)
-                return finish(race, folder)
-            how = f'go on with --resume {folder.path}' if saved else said[0]
-            raise Stopped(f'stopped after {race.done} of {race.r.total} steps; {how}',
-                          128 + race.asked)
+        with ear.writing(): return leave(race, folder, bar.write)
+
+# %% ../../nbs/52_run.ipynb #leave
+def leave(race, folder:RunFolder, say) -> dict: # the result
+    "End a run: with its result, or, if a signal has asked for it, with a state and how to go on"
+    said, early = [], race.done < race.r.total
+    saved = early and save_state(race, folder.path, said.append)
+    if dist.is_initialized(): dist.barrier()               # nobody leaves before it is on the disk
+    if not (early and race.asked):
+        for line in said: say(line)
+        return finish(race, folder)
+    how = f'go on with --resume {folder.path}' if saved else said[0]
+    raise Stopped(f'stopped after {race.done} of {race.r.total} steps; {how}', 128 + race.asked)
 
 # %% ../../nbs/52_run.ipynb #finish
 def peak_mib(hw:Hardware) -> tuple: # allocated, reserved
