@@ -38,6 +38,17 @@ def is_answer(has):
     return has.get('code-fold') == 'true' and has.get('code-summary', '').startswith('Answer')
 
 
+# The first code cell of every page. It installs in place, since lessons read the results beside the
+# package, and without requirements, since Colab's PyTorch belongs to its GPUs.
+COLAB = f"""#| hide
+#| eval: false
+import sys
+if 'google.colab' in sys.modules:
+    %cd /content
+    ![ -e {cfg['repo']} ] || git clone -q --depth 1 -b {cfg['branch']} {cfg['git_url']}
+    !pip install -q fastcore && pip install -q --no-deps -e {cfg['repo']}
+    %cd {cfg['repo']}"""
+
 SLOW = """:::{container} slow
 The next cell takes minutes or hours. Its results are in the repository, and it adds only what is
 missing there.

@@ -15,7 +15,7 @@ import sys
 import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from cells import lessons, nbs, root
+from cells import COLAB, lessons, nbs, root
 from execute import LANGUAGE
 from course import PARTS
 from reference import exported, modules
@@ -53,7 +53,8 @@ assert losses[-1] < losses[0]'''
 
 CELLS = [   # id and text of every cell; a text- is prose
     ('title', '# {title}\n\n> Say in a line what is in the module, and which records (record N)'),
-    ('text-where-we-stand', 
+    ('colab', COLAB),
+    ('text-where-we-stand',
      'Where do we stand, what hurts, what does this lesson buy: numbers before and after.'),
     ('default-exp', '#| default_exp parts.{name}'),
     ('style', '#| hide\nfrom speedrun_course.lab.figures import style\nstyle()'),
@@ -65,15 +66,14 @@ from fastcore.test import test_close
 from speedrun_course.catalog import record
 from speedrun_course.lab.audit import standings
 from speedrun_course.lab.drawing import strip
-from speedrun_course.lab.figures import Live, race_curves
+from speedrun_course.lab.figures import Live
 from speedrun_course.lab.jobs import collect
 from speedrun_course.lab.statement import describe
 from speedrun_course.lab.worth import card
 from speedrun_course.parts.baseline import Keep, initialise
 from speedrun_course.race.data import corpus
 from speedrun_course.race.loop import Race, follow
-from speedrun_course.race.results import load_results
-from speedrun_course.recipe import TARGET, part
+from speedrun_course.recipe import part
 from speedrun_course.records import {parent}'''),
     ('strip', "#| echo: false\nstrip(record('{name}'))"),
     ('text-the-problem', '## The problem\n\n'
@@ -90,12 +90,7 @@ from speedrun_course.records import {parent}'''),
     ('show-record', 'describe({name})'),
     ('live', LIVE),
     ('full-races', "#| slow\ncollect(record('{name}'), range(100, 110), show=True)"),
-    ('races', '''#| code-fold: true
-#| code-summary: "Show the plotting code"
-#| fig-alt: "Training losses of whole races over processor seconds, and their final losses"
-runs = {{name: load_results(name) for name in ('{parent}', '{name}')}}
-race_curves(runs, TARGET['pocket'])
-print(standings(*runs))'''),
+    ('races', "print(standings('{parent}', '{name}'))"),
     ('text-card', '## The card\n\nWhat it brought in the official race, and what it changes '
                   'on the desk track when all get the same tokens '
                   '([What each part is worth](44_worth.ipynb)):'),

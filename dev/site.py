@@ -14,20 +14,10 @@ import links
 import reference
 import terms
 import timeline
-from cells import blob, cfg, lessons, nbs, root, shown
+from cells import COLAB, blob, cfg, lessons, nbs, root, shown
 from course import builds_on, in_order, lesson, number, parts
 
 pages = {p.relative_to(root).as_posix(): p for p in lessons()}
-
-TORCH = (root/'constraints.txt').read_text(encoding='utf-8').strip()
-# Installed in place, since lessons read the results beside it;
-# without requirements, since Colab's PyTorch belongs to its GPUs.
-COLAB = f'''```ipython3
-!git clone -q --depth 1 -b {cfg['branch']} {cfg['git_url']}
-!pip install -q fastcore && pip install -q --no-deps -e {cfg['repo']}
-%cd {cfg['repo']}
-```'''
-
 
 def link(path, fragment):
     """Pages and images are on the site, modules in its reference; every other file is shown by the
@@ -53,11 +43,14 @@ def header(path):
              f'[How to edit]({blob}CONTRIBUTING.md#edit-a-lesson)',
              *([f'[Reference](reference/{about.module}.md)'] if about.module else [])]
     return new_markdown_cell('\n'.join([
-        ':::{container} lesson-line', ' · '.join(items), ':::', '', timeline.road(path.stem), '',
-        '<details class="colab"><summary>In Colab, run this first</summary>', '',
-        'It fetches the course and its results, and keeps the PyTorch that is there. '
-        f'(Results were measured with `{TORCH}`.)', '',
-        COLAB, '', '</details>']))
+        ':::{container} lesson-line', ' · '.join(items), ':::', '', timeline.road(path.stem)]))
+
+
+def check_colab(path):
+    "A page that Colab opens begins with the cell that fetches the course."
+    first = next(c for c in nbformat.read(path, 4).cells if c.cell_type == 'code')
+    if first.source != COLAB:
+        sys.exit(f'{path.name}: the first code cell is not COLAB of dev/cells.py')
 
 
 def toctrees():
@@ -74,6 +67,7 @@ def toctrees():
 
 def write(path, out):
     "Put the notebook at `path` into the folder `out` as myst-nb wants it."
+    check_colab(path)
     nb = shown(path, link)
     # nbdev_clean drops it; `!` and `%` lines need it
     nb.metadata.language_info = dict(name='python', pygments_lexer='ipython3')
