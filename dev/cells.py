@@ -50,8 +50,8 @@ if 'google.colab' in sys.modules:
     %cd {cfg['repo']}"""
 
 SLOW = """:::{container} slow
-The next cell takes minutes or hours. Its results are in the repository, and it adds only what is
-missing there.
+The next cell takes minutes or hours. Where it makes results, they are in the repository, and it runs
+only what is missing there.
 :::"""
 
 

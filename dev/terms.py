@@ -13,7 +13,7 @@ ROW = r'^\| ([^|]+) \| ([^|]+) \| ([^|]+) \|$'
 
 # Links stay out of code, formulas, other links, HTML, titles and directives.
 SKIPPED = re.compile(r'(```.*?```|`[^`\n]*`|\$\$.*?\$\$|\$[^$\n]*\$|!?\[[^\]]*\]\([^)\s]*\)|<[^>]+>'
-                     r'|^#.*$|^>.*$|^:::.*$|https?://\S+)', flags=re.S | re.M)
+                     r'|^#[^\n]*|^>[^\n]*|^:::[^\n]*|https?://\S+)', flags=re.S | re.M)
 
 
 def anchor(term):
@@ -26,7 +26,7 @@ def terms():
     """Each spelling of each term, in small letters -> its meaning, the id of its row, and the
     lessons that explain it. A spelling with a remark, such as `head (of attention)`, has other
     meanings, too: the words of a page do not tell which is meant, so it is left out."""
-    table = nbformat.read(GLOSSARY, 4).cells[1].source
+    [table] = [c.source for c in nbformat.read(GLOSSARY, 4).cells if '| term |' in c.source]
     found = {}
     for term, meaning, links in re.findall(ROW, table, flags=re.M)[2:]:
         where = re.findall(r'\((\w+)\.ipynb\)', links)
