@@ -28,7 +28,7 @@ def terms():
     meanings, too: the words of a page do not tell which is meant, so it is left out."""
     [table] = [c.source for c in nbformat.read(GLOSSARY, 4).cells if '| term |' in c.source]
     found = {}
-    for term, meaning, links in re.findall(ROW, table, flags=re.M)[2:]:
+    for term, meaning, links in re.findall(ROW, table, flags=re.M)[1:]:   # without its head
         where = re.findall(r'\((\w+)\.ipynb\)', links)
         for spelling in term.lower().split(', '):
             if '(' not in spelling: found[spelling] = meaning, anchor(term), where
