@@ -26,7 +26,7 @@ def terms():
     """Each spelling of each term, in small letters -> its meaning, the id of its row, and the
     lessons that explain it. A spelling with a remark, such as `head (of attention)`, has other
     meanings, too: the words of a page do not tell which is meant, so it is left out."""
-    [table] = [c.source for c in nbformat.read(GLOSSARY, 4).cells if '| term |' in c.source]
+    [table] = [c.source for c in nbformat.read(GLOSSARY, 4).cells if c.source.startswith('| term |')]
     found = {}
     for term, meaning, links in re.findall(ROW, table, flags=re.M)[1:]:   # without its head
         where = re.findall(r'\((\w+)\.ipynb\)', links)
@@ -57,7 +57,7 @@ def link_terms(cells, stem):
 
 def mark_rows(cells):
     "Give each row of the glossary's table its id."
-    [table] = [c for c in cells if c.cell_type == 'markdown' and '| term |' in c.source]
+    [table] = [c for c in cells if c.source.startswith('| term |')]
     head, rule, *rows = re.findall(r'^\|.*$', table.source, flags=re.M)
     marked = [row.replace('| ', f'| <span id="{anchor(re.match(ROW, row)[1])}"></span>', 1)
               for row in rows]
