@@ -75,6 +75,8 @@ class FusedAdamW:
             numbers = {k: v for k, v in g.items() if k != 'params'} | dict(lr=g['lr']*now.lr)
             if ps: self.apply(ps, [p.grad for p in ps], means, squares, steps, **numbers)
 
+    def compile(self): pass # where the model is compiled; the rule is one kernel already
+
     def groups(self) -> list: # of dicts
         "Who is trained how"
         return [dict(g, optimizer='AdamW') for g in self.param_groups]
@@ -145,6 +147,7 @@ class AdamW:
         self.of = 1
 
     def update(self, now): self.opt.step(now)
+    def compile(self): self.opt.compile()
     def groups(self) -> list: return self.opt.groups() # of dicts: who is trained how
 
     def state_dict(self) -> dict: # parameter and moment -> tensor; all processes must call it

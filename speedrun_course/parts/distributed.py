@@ -226,6 +226,8 @@ class Sharded(InTurn):
         for b in self.buckets: b.wait(); b.of = 1
         self.last, self.sent = False, 0
 
+    def compile(self):
+        for b in self.buckets: b.opt.compile()
     def groups(self) -> list: # of dicts: who is trained how
         return [dict(g, params=b.params) for b in self.buckets for g in b.opt.groups()]
     def state_dict(self): return gather_moments(self)

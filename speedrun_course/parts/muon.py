@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['QUINTIC', 'newton_schulz', 'unit_rms', 'decayed', 'joined', 'parted', 'applied', 'stacked', 'stack_of', 'Momenta',
-           'Muon', 'MuonAdam', 'compile_products', 'SplitQKV']
+           'Muon', 'MuonAdam', 'SplitQKV']
 
 # %% ../../nbs/12_muon.ipynb #imports
 import math
@@ -128,6 +128,9 @@ class Muon(Momenta):
         "The step rule for one parameter"
         applied(self.apply, p, self.low.get(p), u, rate, decay)
 
+    def compile(self): # on a GPU, fewer kernels are started one by one
+        self.orthogonalise = torch.compile(self.orthogonalise, dynamic=False)
+
     def groups(self) -> list: # of dicts
         "Who is trained how"
         return [dict(params=ps, optimizer='Muon', lr=self.lr*ps[0].rate*self.scale(*ps[0].shape[-2:]),
@@ -143,6 +146,7 @@ class MuonAdam(AdamW):
         self.muon = Muon(by_role(model)['matrix'], r.rates['matrix'], r.decay, dtype=low,
                          **settings)
     def update(self, now): super().update(now); self.muon.step(now)
+    def compile(self): super().compile(); self.muon.compile()
     def groups(self) -> list: return super().groups() + self.muon.groups()
     def state_dict(self):
         return super().state_dict() | {f'muon/{k}': M for k, M in self.muon.state_dict().items()}
@@ -150,14 +154,6 @@ class MuonAdam(AdamW):
         muon = {k.removeprefix('muon/'): t for k, t in state.items() if k.startswith('muon/')}
         self.muon.load_state_dict(muon)
         super().load_state_dict({k: t for k, t in state.items() if not k.startswith('muon/')})
-
-# %% ../../nbs/12_muon.ipynb #compile-products
-def compile_products(optim):
-    "Compile what makes updates orthogonal: on a GPU, fewer kernels are launched one by one"
-    held = [getattr(optim, 'muon', None), *(b.opt for b in getattr(optim, 'buckets', []))]
-    for muon in held:
-        if isinstance(muon, Muon):
-            muon.orthogonalise = torch.compile(muon.orthogonalise, dynamic=False)
 
 # %% ../../nbs/12_muon.ipynb #split-qkv
 class SplitQKV(nn.Module):

@@ -14,7 +14,6 @@ import torch, torch.distributed as dist
 from ..errors import BadInput
 from ..parts.adamw import average
 from ..parts.baseline import GPT, Now, traits_of
-from ..parts.muon import compile_products
 from ..parts.readers import Ahead, ids_of, rows_of
 from .machine import (Hardware, check_micro, check_team, check_tokens, hardware,
                                           precision)
@@ -146,7 +145,7 @@ class Setup(Progress):
         # a GPU without bf16 must not multiply in it
         low = r if self.hw.autocast or r.precision == 'fp32' else replace(r, precision='fp32')
         self.optim, reader = r.optim(self.model, low), r.data(r, corpus, seed)
-        if self.hw.compile: compile_products(self.optim)
+        if self.hw.compile: self.optim.compile()
         self.loader = Ahead(reader) if self.hw.ahead > 1 else reader
         self.events = {round(share*r.steps): event for share, event in r.events}
         self.summed = traits_of(r.loss).summed
