@@ -56,6 +56,9 @@ class Child:
             return
         status = 70
         try:
+            # PyTorch makes its pool of threads anew at the first call after a fork. Two threads whose
+            # first calls meet there find none ("Invalid thread pool"), so this one calls before others.
+            torch.set_num_threads(1)
             for number, path in zip((1, 2), self.said):
                 os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), number)
             sys.stdout, sys.stderr = (open(n, 'w', encoding='utf-8', buffering=1, closefd=False,
