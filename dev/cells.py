@@ -54,6 +54,9 @@ The next cell takes minutes or hours. Where it makes results, they are in the re
 only what is missing there.
 :::"""
 
+LIVE = """<p class="live">While this cell runs, a loss curve grows here. It removes itself when the run
+is over, so a page that was made afterwards cannot show it.</p>"""
+
 
 def only_imports(source):
     "Does a cell do nothing but import?"
@@ -96,9 +99,9 @@ def shown(path, link=lambda path, fragment: path + fragment):
         else:
             imports = only_imports(cell.source)
             if has.get('output') == 'false': cell.outputs = []
-            # A live curve that has removed itself leaves empty HTML.
-            cell.outputs = [out for out in cell.outputs
-                            if out.get('data', {}).get('text/html', 'text').strip()]
+            for out in cell.outputs:   # a live curve that has removed itself leaves empty HTML
+                if not out.get('data', {}).get('text/html', 'text').strip():
+                    out.data['text/html'] = LIVE
             for out in cell.outputs:
                 if 'text/markdown' in out.get('data', {}):
                     out.data['text/markdown'] = relink(out.data['text/markdown'], link)

@@ -22,7 +22,7 @@ class PairedValues(SplitQKV):
     def __init__(self, r, i):
         super().__init__(r, i)
         if r.heads % 2: raise BadInput(f'heads={r.heads}: maps come in pairs; make it even')
-    def forward(self, x): # (B, T, d) -> q, k (B, H, T, c), v (B, H/2, T, 2c)
+    def forward(self, x): # (B, T, d) -> q, k (B, 2h, T, c), v (B, h, T, 2c)
         q, k, v = super().forward(x)
         return q, k, v.unflatten(1, (-1, 2)).transpose(2, 3).flatten(3)
 
