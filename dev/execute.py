@@ -8,8 +8,9 @@ With --check nothing is written: text that comes out otherwise than it was commi
 So no page, and no README, which is made of one, says what the files in results/ do not say.
 
 Cells flagged `#| eval: false` or with a word of settings.ini's tst_flags are not run and keep the
-outputs they have. But a stub, flagged `#| exercise`, is run and must fail: its check would be none
-if it passed before anybody has done the exercise.
+outputs they have. But a stub, flagged `#| exercise`, is run and must fail, since its check would be
+none if it passed before anybody has done the exercise; and it must fail by its check, in one line
+that tells a learner something: not by Python's own error over an `...`.
 """
 import argparse
 import difflib
@@ -34,6 +35,7 @@ LANGUAGE = dict(file_extension='.py', mimetype='text/x-python', name='python',
 # They train nothing and take no times: whatever they print follows from results/ and the code.
 READ_ONLY = ('index', '08_measure', '09_tuning', '42_later', '44_worth', '74_cheatsheet', '77_compiled',
              '77_told', '85_bench', '87_audit')
+NOTHING = 'nothing is there yet'
 
 
 class Client(NotebookClient):
@@ -44,11 +46,24 @@ class Client(NotebookClient):
         if 'exercise' not in has: return await super().async_execute_cell(cell, *args, **kwargs)
         cell.metadata.tags = ['raises-exception']           # nbclient goes on after an error here
         await super().async_execute_cell(cell, *args, **kwargs)
-        failed = any(out.output_type == 'error' for out in cell.outputs)
+        wrong = refusal(cell)
         cell.outputs = []
         del cell.metadata['tags']
-        if not failed: raise ValueError(f'cell {cell.id}: the check passes before the exercise is done')
+        if wrong: raise ValueError(f'cell {cell.id}: {wrong}')
         return cell
+
+
+def refusal(stub):
+    """What is wrong with the way in which an untouched stub ended, if anything. Where a number or a
+    name is asked, it says that nothing is there yet. Where code is asked, it may say something else
+    in one line, or be the report of fastcore's `test_eq`."""
+    error = next((out for out in stub.outputs if out.output_type == 'error'), None)
+    if not error: return 'the check passes before the exercise is done'
+    said, code = error.evalue, re.search('^(def|class) ', stub.source, re.M)
+    if error.ename == 'AssertionError' and (
+            said == NOTHING or code and re.fullmatch(r'.+|==:\n.*\n.*', said)): return None
+    return (f'the untouched stub ends in {error.ename}: {said!r}; its check must assert first that '
+            f'something is there, and say {NOTHING!r}')
 
 
 def without_bars(output):

@@ -101,11 +101,15 @@ from speedrun_course.records import {parent}'''),
     ('text-exercises', '## Exercises\n\n'
                        '1. A number, some code, or a prediction: at least one of each.\n\n'
                        '<details><summary>Hint</summary>Where to look.</details>'),
+    ('check-1', "#| hide\ndef check_before(before):\n"
+                "    assert before is not ..., 'nothing is there yet'\n"
+                "    off = before - (len({name}.line())-1)\n"
+                "    assert not off, f'{{before}} are too {{\"many\" if off > 0 else \"few\"}}'"),
     ('exercise-1', '#| exercise\nbefore = ...                                               '
                    '# how many records {name} has before it\n'
-                   'assert before == len({name}.line()) - 1'),
+                   'check_before(before)'),
     ('answer-1', '#| code-fold: true\n#| code-summary: "Answer 1"\n'
-                 'before = len({parent}.line())\nassert before == len({name}.line()) - 1'),
+                 'before = len({parent}.line())\ncheck_before(before)'),
     ('text-further-reading', '## Further reading\n\n'
                              '* Author, [Title](https://arxiv.org), what it is good for.'),
 ]
