@@ -104,7 +104,7 @@ from speedrun_course.records import {parent}'''),
     ('exercise-1', '#| exercise\nbefore = ...                                               '
                    '# how many records {name} has before it\n'
                    'assert before == len({name}.line()) - 1'),
-    ('answer-1', '#| code-summary: "Answer 1"\n#| code-fold: true\n'
+    ('answer-1', '#| code-fold: true\n#| code-summary: "Answer 1"\n'
                  'before = len({parent}.line())\nassert before == len({name}.line()) - 1'),
     ('text-further-reading', '## Further reading\n\n'
                              '* Author, [Title](https://arxiv.org), what it is good for.'),
