@@ -8,7 +8,7 @@ __all__ = ['DEFAULT', 'SURE_STEPS', 'RECORD_RUN', 'BEST', 'stated', 'records', '
 # %% ../nbs/97_catalog.ipynb #imports
 import speedrun_course.records as statements
 from .errors import BadInput
-from .recipe import PLACES, TRACKS, Recipe, merge, nearest, override
+from .recipe import PLACES, TRACKS, Recipe, merge, nearest, override, words
 
 # %% ../nbs/97_catalog.ipynb #records
 def stated() -> dict: # name -> Recipe
@@ -32,11 +32,11 @@ def taken(numbers, names) -> dict: # names: of numbers, or of one key of a numbe
 def parts_of(r:Recipe) -> dict: # name -> Recipe
     "Each part of a record that can be tried alone: its parent with nothing else changed"
     found = {}
-    for label, words in r.alone.items():
-        places, numbers = ([k for k in words.split() if (k in PLACES) == kind]
-                           for kind in (True, False))
-        arm = r.parent.but(f'{r.parent.name}+{label}', f'Take only {words} from {r.name}', arm=True,
-                           **{k: getattr(r, k) for k in places},
+    for label, what in r.alone.items():
+        places, numbers = ([k for k in words(what) if (k in PLACES) == kind] for kind in (True, False))
+        arm = r.parent.but(f'{r.parent.name}+{label}',
+                           f"Take only {' '.join(words(what))} from {r.name}", arm=True,
+                           **(what if isinstance(what, dict) else {k: getattr(r, k) for k in places}),
                            **{track: taken(getattr(r, track), numbers) for track in TRACKS})
         found[arm.name] = arm
     return found

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['PLACES', 'NUMBERS', 'TRACKS', 'TARGET', 'SIZE', 'MAYBE', 'SHARE', 'RANGES', 'WORDS', 'part', 'spelled', 'Places',
-           'Numbers', 'Statement', 'Recipe', 'merge', 'nearest', 'each', 'in_range', 'checked', 'changes', 'parsed',
-           'kind_of', 'typed', 'plain', 'override', 'differences', 'digest', 'exactly']
+           'Numbers', 'Statement', 'Recipe', 'words', 'merge', 'nearest', 'each', 'in_range', 'checked', 'changes',
+           'parsed', 'kind_of', 'typed', 'plain', 'override', 'differences', 'digest', 'exactly']
 
 # %% ../nbs/06_recipes.ipynb #imports
 import difflib, hashlib, json, re
@@ -116,7 +116,7 @@ class Statement(Places, Numbers):
     interpolated: bool = False # are its FineWeb numbers ours, put between history's?
     arm: bool = False          # no record, but tried against one?
     restates: bool = False     # does it compute what its parent computes, by other means?
-    # changes that can be tried alone: label -> 'place number …'
+    # changes that can be tried alone: label -> 'place number …', or parts by their place
     alone: Mapping = field(default_factory=dict)
     pocket: Mapping = field(default_factory=dict)
     desk: Mapping = field(default_factory=dict)
@@ -135,7 +135,7 @@ class Recipe(Statement):
                                    ('fineweb number', fineweb, NUMBERS)):
             for k in given.keys() - set(known):
                 raise TypeError(f'{name}: no {what} is called {k!r}{nearest(k, known)}')
-        for k in {k.partition('.')[0] for names in alone.values() for k in names.split()}:
+        for k in {k.partition('.')[0] for what in alone.values() for k in words(what)}:
             if k not in PLACES + NUMBERS: raise TypeError(f'{name}: no place or number is called {k!r}')
         return replace(self, name=name, about=about, parent=self, history=history,
                        interpolated=interpolated, arm=arm, restates=restates, alone=alone,
@@ -156,6 +156,10 @@ class Recipe(Statement):
         return [*(self.parent.line() if self.parent else []), self]
 
     def __repr__(self): return f'{self.name}: {self.about}'
+
+def words(what) -> list: # of `alone`: text, or a dict
+    "The places and numbers that a change names"
+    return what.split() if isinstance(what, str) else list(what)
 
 # %% ../nbs/06_recipes.ipynb #helpers
 def merge(old, new) -> dict:

@@ -27,28 +27,32 @@ def rank_and_world() -> tuple: # of this process and how many there are
 class Flat:
     "Parameters in one padded buffer, cut into equal shares, one per process"
     def __init__(self, params:list, unit=()): # the shape of what cannot be cut: () or (r, c)
-        (self.rank, self.world), size = rank_and_world(), math.prod(unit)
-        padded = math.ceil(sum(p.numel() for p in params)/size/self.world)*self.world
+        (self.rank, self.world), self.unit = rank_and_world(), unit
+        padded = math.ceil(sum(map(self.units, params))/self.world)*self.world
         self.params, self.data = params, torch.zeros(padded, *unit, device=params[0].device)
         for p, view in zip(params, self.views(self.data)): p.data = view.copy_(p.detach())
 
-    def views(self, buffer) -> list: # of a buffer like `data`, one for each parameter
-        sizes = [p.numel() for p in self.params]
-        cut = buffer.view(-1)[:sum(sizes)].split(sizes)
-        return [v.view_as(p) for v, p in zip(cut, self.params)]
+    def units(self, p): return p.numel()//math.prod(self.unit)
+    def tail(self, t): return t.shape[t.ndim-len(self.unit):]  # the shape of a unit of it
 
-    def share(self, buffer): # this process's part of a buffer like `data`
+    def views(self, buffer) -> list: # of a buffer as long as `data`, one for each parameter
+        sizes = list(map(self.units, self.params))
+        cut = buffer[:sum(sizes)].split(sizes)
+        return [v.view(p.shape[:p.ndim-len(self.unit)] + buffer.shape[1:])
+                for v, p in zip(cut, self.params)]
+
+    def share(self, buffer): # this process's part of a buffer as long as `data`
         return buffer.view(self.world, -1, *buffer.shape[1:])[self.rank]
 
-    def whole(self, share): # a buffer like `data`, from the shares of all processes
+    def whole(self, share): # a buffer as long as `data`, from the shares of all processes
         if self.world == 1: return share
         wide = share.int() if share.dtype == torch.int16 else share            # NCCL sends no int16
-        buffer = torch.empty_like(self.data, dtype=wide.dtype)
+        buffer = wide.new_empty(len(self.data), *wide.shape[1:])
         all_gather(buffer, wide)
         return buffer.to(share.dtype)
 
     def spread(self, tensors) -> torch.Tensor: # one per parameter -> this process's share of them
-        buffer = torch.zeros_like(self.data, dtype=tensors[0].dtype)
+        buffer = self.data.new_zeros(len(self.data), *self.tail(tensors[0]), dtype=tensors[0].dtype)
         for view, t in zip(self.views(buffer), tensors): view.copy_(t)
         return self.share(buffer).clone()
 

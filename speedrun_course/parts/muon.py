@@ -10,7 +10,7 @@ __all__ = ['QUINTIC', 'newton_schulz', 'unit_rms', 'decayed', 'joined', 'parted'
 import math
 import torch, torch.nn as nn, torch.nn.functional as F
 from .adamw import AdamW, alike, by_role, fused_adamw
-from .baseline import Traits, param
+from .baseline import Traits, param, traits_of
 
 # %% ../../nbs/12_muon.ipynb #newton-schulz
 QUINTIC = 3.4445, -4.7750, 2.0315 # Jordan's coefficients (record 3)
@@ -69,21 +69,27 @@ def stack_of(p) -> str: # p: a parameter, (..., r, c)
 # %% ../../nbs/12_muon.ipynb #momenta
 class Momenta:
     "What Muon remembers: a momentum for each stack of matrices, and the low bits of weights in bf16"
-    def __init__(self, params): # (..., r, c) each
+    def __init__(self, params, # (..., r, c) each
+                 keeps={}): # what else of a matrix: name -> (r, c) -> shape
         self.shapes, self.low = {}, {}  # matrices that are treated together; low bits
         for ps in alike(params):
             for p in ps:
                 self.shapes.setdefault(stack_of(p), []).append(p)
                 if p.dtype == torch.bfloat16: self.low[p] = torch.zeros_like(p, dtype=torch.int16)
-        self.momentum = {k: torch.zeros(sum(map(stacked, ps)), *ps[0].shape[-2:],
-                                        device=ps[0].device) for k, ps in self.shapes.items()}
+        def zeros(ps, shape): return torch.zeros(sum(map(stacked, ps)), *shape, device=ps[0].device)
+        self.momentum = {k: zeros(ps, ps[0].shape[-2:]) for k, ps in self.shapes.items()}
+        self.kept = {k: {what: zeros(ps, of(*ps[0].shape[-2:])) for what, of in keeps.items()}
+                     for k, ps in self.shapes.items()}
 
     def moments(self, p) -> dict: # momentum, and low where bits are kept apart
         "What is remembered of a parameter, as views"
         name, ps = next((k, ps) for k, ps in self.shapes.items() if any(q is p for q in ps))
-        places = self.momentum[name].split([stacked(q) for q in ps])
-        own = next(M for q, M in zip(ps, places) if q is p)
-        return dict(momentum=own.view(p.shape)) | ({'low': self.low[p]} if p in self.low else {})
+        def own(stack):
+            places = stack.split([stacked(q) for q in ps])
+            place = next(M for q, M in zip(ps, places) if q is p)
+            return place.view(*p.shape[:-2], *stack.shape[-2:])
+        held = dict(momentum=self.momentum[name]) | self.kept[name]
+        return {k: own(t) for k, t in held.items()} | ({'low': self.low[p]} if p in self.low else {})
     def restore(self, p, moments:dict): # as from `moments`
         "Remember this of a parameter from now on"
         for k, t in self.moments(p).items(): t.copy_(moments[k])
@@ -91,10 +97,12 @@ class Momenta:
     def state_dict(self):
         low = {f'{k}/low': torch.cat([self.low[p].view(-1) for p in ps])
                for k, ps in self.shapes.items() if ps[0] in self.low}
-        return dict(self.momentum) | low
+        kept = {f'{k}/{what}': t for k, held in self.kept.items() for what, t in held.items()}
+        return dict(self.momentum) | kept | low
     def load_state_dict(self, state):
         for k, ps in self.shapes.items():
             self.momentum[k].copy_(state[k])
+            for what, t in self.kept[k].items(): t.copy_(state[f'{k}/{what}'])
             if ps[0] not in self.low: continue
             for p, t in zip(ps, state[f'{k}/low'].split([p.numel() for p in ps])):
                 self.low[p].copy_(t.view_as(p))
@@ -107,7 +115,7 @@ class Muon(Momenta):
                  decay:float=0., scale=unit_rms, orthogonalise=newton_schulz,
                  dtype=torch.float32, # of its products
                  apply=decayed): # the step rule
-        super().__init__(params)
+        super().__init__(params, traits_of(orthogonalise).keeps)
         self.lr, self.decay, self.scale = lr, decay, scale
         self.orthogonalise, self.dtype, self.apply = orthogonalise, dtype, apply
 
@@ -120,7 +128,8 @@ class Muon(Momenta):
             shape, lr = p.shape[-2:], self.lr*now.lr*p.rate
             g = torch.cat([p.grad.view(-1, *shape) for p in ps]).to(M.dtype)
             M.lerp_(g, 1-now.momentum)
-            u = self.orthogonalise(g.lerp_(M, now.momentum), dtype=self.dtype).to(M.dtype)
+            u = self.orthogonalise(g.lerp_(M, now.momentum), dtype=self.dtype,
+                                   **self.kept[name]).to(M.dtype)
             for q, d in zip(ps, u.split([stacked(p) for p in ps])):
                 self.update(q, d.view_as(q), lr*self.scale(*shape), lr*self.decay*q.decay)
 

@@ -36,10 +36,11 @@ def fixed_scales(r) -> Scales:
 # %% ../../nbs/19_record27.ipynb #alike
 class AlikeMLP(nn.Module):
     "ReLU² between two matrices of one shape, the first used transposed (record 27)"
-    def __init__(self, r, i):
+    def __init__(self, r, i, rate=1.): # times the rate of the matrices, for the first (record 42)
         super().__init__()
-        self.up, self.out = (param(r.width, 4*r.width, role='matrix', init=r.init(r, place))
-                             for place in ('matrix', 'out'))
+        shape = r.width, 4*r.width
+        self.up = param(*shape, role='matrix', init=r.init(r, 'matrix'), rate=rate)
+        self.out = param(*shape, role='matrix', init=r.init(r, 'out'))
     def forward(self, x, ctx): # (B, T, d) states
         return F.linear(SquareReLU.apply(x @ self.up), self.out)
 
