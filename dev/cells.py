@@ -67,9 +67,10 @@ def only_imports(source):
 
 def fold(nb):
     """Collapse in Jupyter what the site collapses or hides: code that draws, and answers with what
-    they print."""
+    they print. Jupyter shows the first line of a collapsed cell, so that is its summary."""
     for cell in nb.cells:
         if cell.cell_type != 'code': continue
+        cell.source = re.sub(r'^(#\| code-fold: true\n)(#\| code-summary: .*\n)', r'\2\1', cell.source)
         has, _ = directives(cell)
         hidden = dict(source_hidden=has.get('code-fold') == 'true' or 'hide' in has,
                       outputs_hidden=is_answer(has))

@@ -62,6 +62,7 @@ def arrow(*points, label:str='', at=None) -> str: # (x, y) each
 class Picture(str):
     "SVG that a notebook shows"
     def _repr_svg_(self): return str(self)
+    def __repr__(self): return '<a drawing>' # what Jupyter shows of it in a notebook it does not trust
 
 def picture(width:int, height:int, pieces) -> Picture:
     "SVG of pieces on a white ground, for pages light and dark"
