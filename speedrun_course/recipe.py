@@ -95,6 +95,7 @@ class Numbers:
     betas: tuple = ()          # of Adam
     eps: float = 0.            # of Adam
     decay: float = 0.          # weight decay, as a share of the learning rate
+    decays: Mapping = field(default_factory=dict) # times that by role, if not once
     clip: float = 0.           # longest gradient, 0 for any
     evals: int = 0             # validations in a run
     # sd of starting matrices times √width, if an interval is drawn from; 0: if not
@@ -181,8 +182,8 @@ RANGES = dict(vocab=(1, 2**24), tokens=(0, 2**24), layers=(1, 1000), heads=SIZE,
               window_start=MAYBE, ngrams=(0, 1000), ngram_rows=(0, 2**28), ngram_width=MAYBE,
               rows=SIZE, steps=(1, 1_000_000), extension=(0, 1_000_000), warmup=SHARE,
               cooldown=SHARE, floor=SHARE, rates=(0, 1e30), momentum=SHARE, momentum_start=SHARE,
-              momentum_warmup=SHARE, betas=SHARE, eps=(1e-30, 1.), decay=(0, 1e6), clip=(0, 1e30),
-              evals=(0, 1_000_000), uniform=(0, 100.))
+              momentum_warmup=SHARE, betas=SHARE, eps=(1e-30, 1.), decay=(0, 1e6), decays=(0, 1e6),
+              clip=(0, 1e30), evals=(0, 1_000_000), uniform=(0, 100.))
 WORDS = dict(pocket=78, desk=4096, fineweb=50257)          # token ids in the tracks' texts
 
 def each(name:str, value) -> list: # of (name, number)

@@ -39,8 +39,8 @@ def by_role(model) -> dict: # role -> list of parameters, each parameter once
 
 def numbers_of(p, r) -> dict:
     "Rate, decay and betas of a parameter: its role's, times what it declares"
-    rate = r.rates.get(p.role, r.rates['all'])
-    return dict(lr=rate*p.rate, weight_decay=r.decay*p.decay, betas=p.betas or r.betas, eps=r.eps)
+    rate, decay = r.rates.get(p.role, r.rates['all']), r.decay*r.decays.get(p.role, 1)
+    return dict(lr=rate*p.rate, weight_decay=decay*p.decay, betas=p.betas or r.betas, eps=r.eps)
 
 def alike(params) -> list: # of lists
     "Parameters of one role that declare the same, together"

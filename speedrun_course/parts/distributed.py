@@ -149,7 +149,8 @@ def optimizer(bucket, r, adam=fused_adamw, **settings): # of Muon: scale, orthog
     p = bucket.mine
     if p.role != 'matrix': return FusedAdamW([dict(params=[p], **numbers_of(p, r))], adam)
     low = torch.bfloat16 if r.precision == 'bf16' else torch.float32
-    return Muon([p], r.rates.get(p.role, r.rates['all']), r.decay, dtype=low, **settings)
+    rate, decay = r.rates.get(p.role, r.rates['all']), r.decay*r.decays.get(p.role, 1)
+    return Muon([p], rate, decay, dtype=low, **settings)
 
 # %% ../../nbs/18_distributed.ipynb #in-turn
 class InTurn:

@@ -152,8 +152,8 @@ class MuonAdam(AdamW):
     def __init__(self, model, r, adam=fused_adamw, **settings): # of Muon: scale, orthogonalise, apply
         super().__init__(model, r, adam)
         low = torch.bfloat16 if r.precision == 'bf16' else torch.float32
-        self.muon = Muon(by_role(model)['matrix'], r.rates['matrix'], r.decay, dtype=low,
-                         **settings)
+        decay = r.decay*r.decays.get('matrix', 1)
+        self.muon = Muon(by_role(model)['matrix'], r.rates['matrix'], decay, dtype=low, **settings)
     def update(self, now): super().update(now); self.muon.step(now)
     def compile(self): super().compile(); self.muon.compile()
     def groups(self) -> list: return super().groups() + self.muon.groups()

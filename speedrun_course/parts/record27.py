@@ -36,10 +36,10 @@ def fixed_scales(r) -> Scales:
 # %% ../../nbs/19_record27.ipynb #alike
 class AlikeMLP(nn.Module):
     "ReLU² between two matrices of one shape, the first used transposed (record 27)"
-    def __init__(self, r, i, rate=1.): # times the rate of the matrices, for the first (record 42)
+    def __init__(self, r, i, rate=1.): # of the first, over that of the others (record 42)
         super().__init__()
         shape = r.width, 4*r.width
-        self.up = param(*shape, role='matrix', init=r.init(r, 'matrix'), rate=rate)
+        self.up = param(*shape, role='matrix', init=r.init(r, 'matrix'), rate=rate, decay=1/rate)
         self.out = param(*shape, role='matrix', init=r.init(r, 'out'))
     def forward(self, x, ctx): # (B, T, d) states
         return F.linear(SquareReLU.apply(x @ self.up), self.out)
