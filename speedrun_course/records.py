@@ -211,7 +211,7 @@ normuon = record27.but('normuon', 'Fit each round to what it meets; even out the
                                     orthogonalise=part(even_rows, orthogonalise=newton_schulz))),
                twice='mlp'),
     optim=part(Sharded, scale=spectral, orthogonalise=even_rows), mlp=part(AlikeMLP, rate=2.),
-    fineweb=dict(steps=1695, rates=dict(matrix=.03)))
+    fineweb=dict(steps=1706, rates=dict(matrix=.03)))
 
 # %% ../nbs/21_cautious.ipynb #records-imports
 from .parts.cautious import *
@@ -225,7 +225,7 @@ cautious = normuon.but('cautious', 'Decay only what shrinks anyway, with the rat
                adam=cautious_adamw),
     pocket=dict(decay=.154, decays=dict(embed=1.14, head=2.8, scalar=0)),
     desk=dict(decay=.1, decays=dict(embed=.333, head=.625, scalar=0)),
-    fineweb=dict(steps=1640, decay=1.2, decays=dict(embed=1/240, head=1/240, scalar=0)))
+    fineweb=dict(steps=1659, decay=1.2, decays=dict(embed=1/240, head=1/240, scalar=0)))
 
 # %% ../nbs/27_ngrams.ipynb #records-imports
 from .parts.ngrams import *
