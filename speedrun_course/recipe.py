@@ -95,7 +95,7 @@ class Numbers:
     betas: tuple = ()          # of Adam
     eps: float = 0.            # of Adam
     decay: float = 0.          # weight decay, as a share of the learning rate
-    decays: Mapping = field(default_factory=dict) # times that by role, if not once
+    decays: Mapping = field(default_factory=dict) # of a role, in multiples of `decay`
     clip: float = 0.           # longest gradient, 0 for any
     evals: int = 0             # validations in a run
     # sd of starting matrices times √width, if an interval is drawn from; 0: if not
