@@ -76,33 +76,32 @@ class Momenta:
             for p in ps:
                 self.shapes.setdefault(stack_of(p), []).append(p)
                 if p.dtype == torch.bfloat16: self.low[p] = torch.zeros_like(p, dtype=torch.int16)
-        def zeros(ps, shape): return torch.zeros(sum(map(stacked, ps)), *shape, device=ps[0].device)
-        self.momentum = {k: zeros(ps, ps[0].shape[-2:]) for k, ps in self.shapes.items()}
-        self.kept = {k: {what: zeros(ps, of(*ps[0].shape[-2:])) for what, of in keeps.items()}
+        keeps = dict(momentum=lambda r, c: (r, c)) | keeps
+        def zeros(ps, of): return torch.zeros(sum(map(stacked, ps)), *of(*ps[0].shape[-2:]),
+                                              device=ps[0].device)
+        self.held = {k: {what: zeros(ps, of) for what, of in keeps.items()}
                      for k, ps in self.shapes.items()}
 
-    def moments(self, p) -> dict: # momentum, and low where bits are kept apart
+    def moments(self, p) -> dict: # momentum, what else is kept, and low where bits are kept apart
         "What is remembered of a parameter, as views"
         name, ps = next((k, ps) for k, ps in self.shapes.items() if any(q is p for q in ps))
-        def own(stack):
-            places = stack.split([stacked(q) for q in ps])
-            place = next(M for q, M in zip(ps, places) if q is p)
-            return place.view(*p.shape[:-2], *stack.shape[-2:])
-        held = dict(momentum=self.momentum[name]) | self.kept[name]
-        return {k: own(t) for k, t in held.items()} | ({'low': self.low[p]} if p in self.low else {})
+        at, sizes = [q is p for q in ps].index(True), [stacked(q) for q in ps]
+        own = {what: t.split(sizes)[at] for what, t in self.held[name].items()}
+        own = {what: t.view(*p.shape[:-2], *t.shape[-2:]) for what, t in own.items()}
+        return own | ({'low': self.low[p]} if p in self.low else {})
     def restore(self, p, moments:dict): # as from `moments`
         "Remember this of a parameter from now on"
         for k, t in self.moments(p).items(): t.copy_(moments[k])
 
+    def stacks(self) -> dict: # name in a state -> tensor
+        return {k if what == 'momentum' else f'{k}/{what}': t
+                for k, held in self.held.items() for what, t in held.items()}
     def state_dict(self):
-        low = {f'{k}/low': torch.cat([self.low[p].view(-1) for p in ps])
-               for k, ps in self.shapes.items() if ps[0] in self.low}
-        kept = {f'{k}/{what}': t for k, held in self.kept.items() for what, t in held.items()}
-        return dict(self.momentum) | kept | low
+        return self.stacks() | {f'{k}/low': torch.cat([self.low[p].view(-1) for p in ps])
+                                for k, ps in self.shapes.items() if ps[0] in self.low}
     def load_state_dict(self, state):
+        for key, t in self.stacks().items(): t.copy_(state[key])
         for k, ps in self.shapes.items():
-            self.momentum[k].copy_(state[k])
-            for what, t in self.kept[k].items(): t.copy_(state[f'{k}/{what}'])
             if ps[0] not in self.low: continue
             for p, t in zip(ps, state[f'{k}/low'].split([p.numel() for p in ps])):
                 self.low[p].copy_(t.view_as(p))
@@ -124,18 +123,14 @@ class Muon(Momenta):
         "Update the matrices that have a gradient"
         for name, ps in self.shapes.items():
             if all(p.grad is None for p in ps): continue   # not their turn
-            p, M = ps[0], self.momentum[name]
-            shape, lr = p.shape[-2:], self.lr*now.lr*p.rate
+            kept, shape, lr = {**self.held[name]}, ps[0].shape[-2:], self.lr*now.lr*ps[0].rate
+            M = kept.pop('momentum')
             g = torch.cat([p.grad.view(-1, *shape) for p in ps]).to(M.dtype)
             M.lerp_(g, 1-now.momentum)
-            u = self.orthogonalise(g.lerp_(M, now.momentum), dtype=self.dtype,
-                                   **self.kept[name]).to(M.dtype)
+            u = self.orthogonalise(g.lerp_(M, now.momentum), dtype=self.dtype, **kept).to(M.dtype)
             for q, d in zip(ps, u.split([stacked(p) for p in ps])):
-                self.update(q, d.view_as(q), lr*self.scale(*shape), lr*self.decay*q.decay)
-
-    def update(self, p, u, rate:float, decay:float):
-        "The step rule for one parameter"
-        applied(self.apply, p, self.low.get(p), u, rate, decay)
+                applied(self.apply, q, self.low.get(q), d.view_as(q), lr*self.scale(*shape),
+                        lr*self.decay*q.decay)
 
     def compile(self): # on a GPU, fewer kernels are started one by one
         self.orthogonalise = torch.compile(self.orthogonalise, dynamic=False)
