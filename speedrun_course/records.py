@@ -219,8 +219,6 @@ from .parts.cautious import *
 # %% ../nbs/21_cautious.ipynb #cautious-record
 cautious = normuon.but('cautious', 'Decay only what shrinks anyway, with the rate squared',
     history=(43, 50), interpolated=True,
-    alone=dict(muon=dict(optim=part(Sharded, scale=spectral, orthogonalise=even_rows,
-                                    apply=cautious_step))),
     optim=part(Sharded, scale=spectral, orthogonalise=even_rows, apply=cautious_step,
                adam=cautious_adamw),
     pocket=dict(decay=.154, decays=dict(embed=1.14, head=2.8, scalar=0)),
@@ -248,7 +246,7 @@ sprint = windows.but('sprint', 'Look up the last tokens together; make the rest 
                 steps=42, cooldown=.68, floor=.18, betas=(.81, .984), decay=.013, momentum=.9,
                 momentum_start=.68, momentum_warmup=.12,
                 rates=dict(matrix=.086, embed=.15, head=.019, scalar=.096)),
-    desk=dict(ngrams=(2,), ngram_rows=20_480, ngram_width=128, steps=760),
+    desk=dict(ngrams=(2,), ngram_rows=20_480, ngram_width=128, steps=788),
     fineweb=dict(ngrams=(2,), ngram_rows=251_520, ngram_width=768, steps=1255))
 
 # %% ../nbs/41_diff.ipynb #records-imports

@@ -20,7 +20,7 @@ from .statistics import meets
 from .worth import equal, runs_of
 from ..race.data import corpus
 from ..race.loop import Race, follow
-from ..race.results import (CONFIRM, PACKAGE, RESULTS, home, load_results, machine,
+from ..race.results import (CONFIRM, PACKAGE, RESULTS, home, load_results,
                                           summary)
 from ..recipe import TARGET, digest, override, spelled
 
@@ -177,13 +177,12 @@ def unconfirmed(facts:dict) -> list[str]: # a line for each record that fresh se
 # %% ../../nbs/87_audit.ipynb #replay
 AGREE = 1e-3  # nats: the largest difference of a replayed training loss
 
-def replay(name:str, steps:int=None, # by default as many as can agree on this processor
+def replay(name:str, steps:int=8, # as many as agree on any processor
            folder=None, track='pocket') -> float: # largest difference of a training loss
     "Run the first steps of a record again, as its oldest seed on file was run, and compare"
     r, found = replayed(name, track, folder)
     if not found: raise BadInput(f'{name}: no results on the {track} track to compare with')
     x, own = found[0], torch.get_num_threads()
-    steps = steps or (20 if x['processor'] == machine()['processor'] else 10)
     torch.set_num_threads(x['threads'])
     try: losses, _ = follow(Race(r, corpus(track), x['seed'], stop=steps))
     finally: torch.set_num_threads(own)
@@ -236,8 +235,8 @@ def add_replay(p):
     "The options of `replay`"
     p.set_defaults(do=tell_replay)
     p.add_argument('records', nargs='*', metavar='RECORD')
-    p.add_argument('--steps', type=int, metavar='N', help='(default: as many as can agree: 20 on '
-                   'the processor that made the results, else 10)')
+    p.add_argument('--steps', type=int, metavar='N', default=8,
+                   help='(default %(default)s, as many as agree on any processor)')
     p.add_argument('--track', choices=('pocket', 'desk'), default='pocket',
                    help='(default %(default)s)')
     p.add_argument('--some', type=int, metavar='N', help='as many records, others each day')
@@ -245,7 +244,7 @@ def add_replay(p):
 
 def tell_replay(a): # parsed options
     "Run the first steps again, and say whether they agree with the results on file"
-    if a.steps is not None and a.steps < 1: raise BadInput(f'--steps {a.steps}: must be at least 1')
+    if a.steps < 1: raise BadInput(f'--steps {a.steps}: must be at least 1')
     names = [record(n).name for n in a.records]
     known = [n for n in records() if replayed(n, a.track)[1]]
     if (a.some or a.all) and not known:

@@ -7,7 +7,7 @@ __all__ = ['cautious_step', 'cautious_adamw']
 
 # %% ../../nbs/21_cautious.ipynb #cautious-step
 def cautious_step(w, u, rate:float, decay:float): # weights, and a direction of their shape
-    "Take the step, and shrink by rate times decay what it shrinks as well (record 43)"
+    "Take the step, and shrink what it shrinks as well, by rate times decay: η·ηλ (record 43)"
     w.sub_(u*rate + w*(u*w >= 0)*(rate*decay))
 
 # %% ../../nbs/21_cautious.ipynb #cautious-adamw

@@ -14,7 +14,7 @@ def best_quintic(low:float, high:float) -> np.ndarray: # a, b, c
     "The aX + bX³ + cX⁵ that stays closest to 1 between two values, by Remez' exchange"
     x = np.linspace(low, high, 4)
     for _ in range(40):
-        a, b, c, _ = np.linalg.solve(np.stack([x, x**3, x**5, [1, -1, 1, -1]], 1), np.ones(4))
+        a, b, c, E = np.linalg.solve(np.stack([x, x**3, x**5, [1, -1, 1, -1]], 1), np.ones(4))
         x[1:3] = np.sqrt(np.sort(np.roots([5*c, 3*b, a])))  # where it turns
     return np.array([a, b, c])
 
@@ -23,13 +23,13 @@ def polynomials(low:float=1e-3, # the smallest singular value that should come t
                 rounds:int=5, safety:float=1.02, cushion:float=.02) -> tuple: # of (a, b, c)
     "One polynomial a round, each the best for what the one before leaves (record 38)"
     found, high = [], 1.
-    value = lambda p, s: p @ s**np.array([1, 3, 5])
-    for left in reversed(range(rounds)):
+    powers = np.array([1, 3, 5])
+    for to_come in reversed(range(rounds)):
         p = best_quintic(max(low, cushion*high), high)
-        p *= 2/(value(p, low) + value(p, high))            # both ends as far from 1
-        if left: p /= safety**np.array([1, 3, 5])          # room for rounding
+        p *= 2/(p @ low**powers + p @ high**powers)        # both ends as far from 1
+        if to_come: p /= safety**powers                    # room for rounding
         found.append(tuple(map(float, p)))
-        low = value(p, low)
+        low = p @ low**powers
         high = 2-low
     return tuple(found)
 
@@ -40,7 +40,7 @@ def polar_express(G, # (..., r, c)
                   dtype=torch.float32, rounds=POLAR) -> torch.Tensor: # (..., r, c)
     "Nearly the nearest orthogonal matrix, each round by a polynomial of its own (record 38)"
     X = G.to(dtype).reshape(-1, *G.shape[-2:])
-    X = X/(1.02*X.norm(dim=(-2, -1), keepdim=True) + 1e-6)
+    X = X/(1.02*X.norm(dim=(-2, -1), keepdim=True) + 1e-6) # and room in the first round, too
     tall = X.shape[-2] > X.shape[-1]
     for a, b, c in rounds:
         A = X.mT @ X if tall else X @ X.mT                 # the smaller of the two
