@@ -267,6 +267,7 @@ def override(r, *assignments): # 'name=value' each
         name, key, value = parsed(text)
         old, kind = getattr(r, name), kind_of(name)
         if isinstance(old, Mapping):
+            if not old: raise BadInput(f'--set {text}: this recipe has no {name}')
             if key not in old:
                 raise BadInput(f'--set {text}: write {name}.key=value '
                                f'with one of the keys {", ".join(old)}')
