@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['PLACES', 'NUMBERS', 'TRACKS', 'TARGET', 'SIZE', 'MAYBE', 'SHARE', 'RANGES', 'WORDS', 'part', 'spelled', 'Places',
            'Numbers', 'Statement', 'Recipe', 'words', 'merge', 'nearest', 'each', 'in_range', 'checked', 'changes',
-           'parsed', 'kind_of', 'typed', 'plain', 'override', 'differences', 'digest', 'exactly']
+           'parsed', 'kind_of', 'typed', 'read', 'plain', 'override', 'differences', 'digest', 'exactly']
 
 # %% ../nbs/06_recipes.ipynb #imports
 import difflib, hashlib, json, re
@@ -83,6 +83,9 @@ class Numbers:
     ngram_rows: int = 0        # of each of these tables
     ngram_width: int = 0       # numbers in a row, at most the stream's width
     rows: int = 0              # rows in a batch, over all processes
+    stages: tuple = ()         # length of a row in each of equally long stages, as a share of `seq`
+    stage_rates: tuple = ()    # factor on all learning rates in each of them
+    stage_rest: float = 0.     # share of the steps in which scalars rest where a new stage begins
     steps: int = 0             # of the schedule
     extension: int = 0         # steps behind its end, as the last one
     warmup: float = 0.         # share of the steps
@@ -92,7 +95,10 @@ class Numbers:
     momentum: float = 0.       # of optimizers that have one beside Adam
     momentum_start: float = 0. # where it starts, if it rises
     momentum_warmup: float = 0. # share of the steps in which it rises
+    momentum_cooldown: float = 0. # share of the steps, the last, in which it falls back
     betas: tuple = ()          # of Adam
+    betas_of: Mapping = field(default_factory=dict) # of Adam for a role, if other than that
+    every: Mapping = field(default_factory=dict) # steps between updates of a role, if more than 1
     eps: float = 0.            # of Adam
     decay: float = 0.          # weight decay, as a share of the learning rate
     decays: Mapping = field(default_factory=dict) # of a role, in multiples of `decay`
@@ -180,15 +186,18 @@ SHARE = 0, 1.
 RANGES = dict(vocab=(1, 2**24), tokens=(0, 2**24), layers=(1, 1000), heads=SIZE, width=SIZE,
               seq=SIZE, val_seq=MAYBE, bos=(-1, 2**24), tile=MAYBE, window=MAYBE,
               window_start=MAYBE, ngrams=(0, 1000), ngram_rows=(0, 2**28), ngram_width=MAYBE,
-              rows=SIZE, steps=(1, 1_000_000), extension=(0, 1_000_000), warmup=SHARE,
+              rows=SIZE, stages=SHARE, stage_rates=(0, 1e6),
+              stage_rest=SHARE, steps=(1, 1_000_000), extension=(0, 1_000_000), warmup=SHARE,
               cooldown=SHARE, floor=SHARE, rates=(0, 1e30), momentum=SHARE, momentum_start=SHARE,
-              momentum_warmup=SHARE, betas=SHARE, eps=(1e-30, 1.), decay=(0, 1e6), decays=(0, 1e6),
+              momentum_warmup=SHARE, momentum_cooldown=SHARE, betas=SHARE, betas_of=SHARE,
+              every=(1, 1000), eps=(1e-30, 1.), decay=(0, 1e6), decays=(0, 1e6),
               clip=(0, 1e30), evals=(0, 1_000_000), uniform=(0, 100.))
 WORDS = dict(pocket=78, desk=4096, fineweb=50257)          # token ids in the tracks' texts
 
 def each(name:str, value) -> list: # of (name, number)
     "The numbers in a number of a recipe, which may be several"
-    if isinstance(value, Mapping): return [(f'{name}.{k}', x) for k, x in value.items()]
+    if isinstance(value, Mapping):
+        return [pair for k, v in value.items() for pair in each(f'{name}.{k}', v)]
     return [(name, x) for x in (value if isinstance(value, tuple) else [value])]
 
 def in_range(r): # a filled-in recipe
@@ -203,8 +212,13 @@ def in_range(r): # a filled-in recipe
 def checked(r):
     "A filled-in recipe, or one line saying which of its numbers cannot be"
     in_range(r)
-    if len(r.betas) != 2 or 1 in r.betas:
-        raise BadInput(f'betas={spelled(r.betas)}: write two numbers from 0 up to 1, as in .9+.95')
+    pairs = dict(betas=r.betas) | {f'betas_of.{k}': v for k, v in r.betas_of.items()}
+    for name, pair in pairs.items():
+        if len(pair) != 2 or 1 in pair:
+            raise BadInput(f'{name}={spelled(pair)}: write two numbers from 0 up to 1, as in .9+.95')
+    if 0 in r.stages or r.stages and (max(r.stages) < 1 or len(r.stages) != len(r.stage_rates)):
+        raise BadInput(f'stages={spelled(r.stages)}: write shares of the longest row, as in .5+1, '
+                       'and as many stage_rates')
     if r.precision not in ('fp32', 'bf16'):
         raise BadInput(f'precision={r.precision}: there are fp32 and bf16')
     if r.width % (2*r.heads):                              # positions turn pairs of numbers
@@ -255,6 +269,11 @@ def typed(value:str, kind:type, text:str):
     except ValueError:
         raise BadInput(f'--set {text}: {value!r} cannot be read as {kind.__name__}')
 
+def read(value:str, old, kind:type, text:str):
+    "A value in the form of the one it replaces; several numbers are joined by +"
+    if not isinstance(old, tuple): return typed(value, kind, text)
+    return tuple(typed(v, kind, text) for v in value.split('+'))
+
 def plain(value:str) -> str:
     "A number in the digits 0 to 9; Python would read those of other alphabets, too, and 1_0 as 10"
     if not re.fullmatch(r'[-+.\da-z]+', value, re.ASCII): raise ValueError
@@ -271,11 +290,9 @@ def override(r, *assignments): # 'name=value' each
             if key not in old:
                 raise BadInput(f'--set {text}: write {name}.key=value '
                                f'with one of the keys {", ".join(old)}')
-            new = {**old, key: typed(value, kind, text)}
+            new = {**old, key: read(value, old[key], kind, text)}
         elif key: raise BadInput(f'--set {text}: {name} is one number; write {name}=value')
-        elif isinstance(old, tuple):
-            new = tuple(typed(v, kind, text) for v in value.split('+'))
-        else: new = typed(value, kind, text)
+        else: new = read(value, old, kind, text)
         r = replace(r, **{name: new})
     return checked(r)
 

@@ -14,6 +14,7 @@ from ..errors import BadInput
 from .audit import notes, sign, summarize
 from .bench import ratios
 from .figures import smooth, style
+from ..race.machine import trained_tokens
 from ..race.results import load_results, summary
 from ..recipe import TARGET
 
@@ -29,7 +30,7 @@ def board(*names, folder=None) -> dict: # record -> its summary, tokens a step, 
         r, raced = record(n).on('pocket'), load_results(f'nanogpt-{n}', kind='bench', folder=folder)
         times = facts['nanogpt']['wall']/facts[n]['wall']
         if raced: times = float(np.median(ratios(raced, 'nanogpt', n)))
-        return dict(batch=r.rows*r.seq, times=times, raced=bool(raced) or n == 'nanogpt')
+        return dict(batch=trained_tokens(r)//r.total, times=times, raced=bool(raced) or n == 'nanogpt')
     return {n: facts[n] | more(n) for n in names}
 
 # %% ../../nbs/80_board.ipynb #as-text

@@ -13,6 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from ..parts.adamw import by_role
 from ..parts.baseline import GPT, traits_of
 from ..parts.muon import newton_schulz
+from ..race.machine import trained_tokens
 from ..race.plan import shapes, work
 
 # %% ../../nbs/43_profile.ipynb #roofline
@@ -53,7 +54,7 @@ def orthogonal(r) -> int:
 # %% ../../nbs/43_profile.ipynb #floor
 def floor(r, roof:Roof, world:int=1) -> dict: # what -> seconds a step on each device
     "The least time for a step of a filled-in recipe, by kind of work"
-    w, seen, share = work(r), shapes(r, r.steps//2), r.rows*r.seq/world
+    w, seen, share = work(r), shapes(r, r.steps//2), trained_tokens(r)/r.total/world
     rate, wide = roof.flops[r.precision], 2 if r.precision == 'bf16' else 4
     head = 6*r.width*r.vocab
     # the head's own, if the machine has it

@@ -8,7 +8,7 @@ __all__ = ['Markdown', 'markdown_table', 'flat', 'moved', 'by_track', 'describe'
 # %% ../../nbs/75_statement.ipynb #imports
 from collections.abc import Mapping
 from .drawing import NEUTRAL
-from ..recipe import NUMBERS, PLACES, TRACKS, changes, each, spelled
+from ..recipe import NUMBERS, PLACES, TRACKS, changes, spelled
 
 # %% ../../nbs/75_statement.ipynb #markdown
 class Markdown(str):
@@ -23,8 +23,8 @@ def markdown_table(rows, head) -> str: # rows: of Markdown
 def flat(numbers) -> dict: # rates.embed and so on, in the order of `NUMBERS`
     "A track's numbers, each on its own"
     order = [k for k in NUMBERS if k in numbers]
-    return {name: x for k in order for name, x in
-            (each(k, numbers[k]) if isinstance(numbers[k], Mapping) else [(k, numbers[k])])}
+    of = lambda k, v: {f'{k}.{x}': v[x] for x in v} if isinstance(v, Mapping) else {k: v}
+    return {name: x for k in order for name, x in of(k, numbers[k]).items()}
 
 def moved(old, new) -> dict: # name -> Markdown
     "The numbers of a track that are others than before"

@@ -21,6 +21,7 @@ from .jobs import Job, do_all, threads_for
 from .statistics import Difference, paired
 from ..race.data import corpus
 from ..race.loop import Race
+from ..race.machine import trained_tokens
 from ..race.plan import flops, shapes
 from ..race.results import PACKAGE, RESULTS, commit, load_results, machine
 from ..recipe import PLACES, TRACKS, Recipe, digest, override
@@ -90,7 +91,8 @@ def budget(arms:dict, # label -> filled-in recipe; the first is what the others 
     base, found = next(iter(arms)), {}
     for label, r in arms.items():
         first = arms[base]
-        cost = dict(tokens=r.rows*r.seq/(first.rows*first.seq), FLOPs=flops(r)/flops(first),
+        a_step = lambda r: trained_tokens(r)/r.total
+        cost = dict(tokens=a_step(r)/a_step(first), FLOPs=flops(r)/flops(first),
                     time=clock(seconds, label, base).mean)
         runs = {what: with_steps(r, arms[base].steps/cost[what]) for what in COMPARISONS}
         little = max(1, round(.05*r.steps))                # a little more of it, and a little less

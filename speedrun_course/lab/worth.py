@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['EQUAL', 'FAMILIES', 'EDGE', 'TRACK_AT', 'equal', 'compared', 'base_of', 'scaled', 'tuned', 'sweep', 'runs_of',
-           'Worth', 'worth', 'slope_of', 'tokens_for', 'slope', 'tokens_of', 'beside_history', 'bar', 'forest',
-           'gained', 'late', 'correlated', 'told', 'card', 'add_worth', 'tell_worth']
+           'Worth', 'worth', 'slope_of', 'tokens_for', 'slope', 'beside_history', 'bar', 'forest', 'gained', 'late',
+           'correlated', 'told', 'card', 'add_worth', 'tell_worth']
 
 # %% ../../nbs/44_worth.ipynb #imports
 import math
@@ -17,6 +17,7 @@ from .history import gains, history
 from .jobs import Job, do_all, threads_for
 from .statement import Markdown, markdown_table
 from .statistics import Difference, paired
+from ..race.machine import trained_tokens
 from ..race.results import CHOOSE, home, load_results, need_clean_commit, seeds
 from ..recipe import Recipe, digest, override
 
@@ -112,17 +113,12 @@ def slope(folder=None, name:str='longshort') -> float: # 0 where it has not been
     if not both: return 0.
     return slope_of(*([x for x in runs if x['seed'] in both] for runs in (short, long)))
 
-def tokens_of(r:Recipe, track:str) -> int:
-    "The tokens that a record trains on, as its statement has them"
-    own = r.on(track)
-    return own.total*own.rows*own.seq
-
 def beside_history(folder=None) -> dict: # record -> on the desk, FineWeb, the pocket
     "Tokens to the same loss, those of `longshort` = 1"
     anchor, steep = record('longshort'), slope(folder)
     if not steep: return {}
     here = {r: runs_of(r, folder) for r in records().values() if r.history and not r.restates}
-    there = lambda r, track: tokens_of(r, track)/tokens_of(anchor, track)
+    there = lambda r, track: trained_tokens(r.on(track))/trained_tokens(anchor.on(track))
     return {r.name: (tokens_for(runs, here[anchor], steep), there(r, 'fineweb'), there(r, 'pocket'))
             for r, runs in here.items() if runs}
 

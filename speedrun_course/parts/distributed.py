@@ -10,7 +10,8 @@ __all__ = ['reduce_scatter', 'all_gather', 'rank_and_world', 'Flat', 'Gradients'
 import math
 import torch, torch.distributed as dist
 from ..errors import BadInput
-from .adamw import FusedAdamW, alike, average, by_role, fused_adamw, numbers_of
+from .adamw import (FusedAdamW, alike, average, by_role, fused_adamw,
+                                         numbers_of, paced)
 from .baseline import DECLARED, Traits, trained_like
 from .muon import Muon, stacked
 
@@ -217,6 +218,7 @@ class Sharded(InTurn):
         if r.clip: raise BadInput(f'clip={r.clip}: a sharded optimizer does not clip gradients')
         self.names = {p: name for name, p in model.named_parameters()}
         low_tables(model, r)
+        paced(model, r)
         order = {p: i for i, p in enumerate(self.names)}
         self.watch(sorted(shares(model, each, bucket), key=lambda b: -min(order[p] for p in b.params)),
                    self.names)

@@ -32,35 +32,42 @@ def rows_of(spans,    # (seq+1,) token ids each
 class InOrder:
     "Read the shards in a fixed order, dealt from their lanes; all processes share each batch"
     def __init__(self, r, corpus, seed=0): # the seed is for other readers: no chance in this order
-        self.seq, self.vocab, self.corpus, self.shard, self.row = r.seq, ids_of(r), corpus, 0, 0
+        self.seq, self.vocab, self.corpus, self.shard = r.seq, ids_of(r), corpus, 0
+        self.row, self.length, self.used = 0, r.seq, 0     # used: tokens of a lane, in other rows
 
     def __call__(self, now, rank=0, world=1): # -> inputs and targets, both (rows/world, seq) int64
+        self.change(now.seq or self.seq)
         rows = now.rows
-        if now.seq not in (0, self.seq): raise BadInput(f'rows of {now.seq} tokens: InOrder reads '
-                                                        f'rows of one length, {self.seq}')
         while self.row + rows > self.size(self.shard): self.advance(rows)
         share = range(self.row + rank*rows//world, self.row + (rank+1)*rows//world)
         self.row += rows
         tokens, lanes = self.corpus.train[self.shard], self.corpus.lanes
         lane = (len(tokens)-1)//lanes                      # tokens in one of them
-        starts = [j%lanes*lane + j//lanes*self.seq for j in share]
-        return rows_of([tokens[i : i+self.seq+1] for i in starts], self.vocab)
+        starts = [j%lanes*lane + self.used + j//lanes*self.length for j in share]
+        return rows_of([tokens[i : i+self.length+1] for i in starts], self.vocab)
 
-    def state_dict(self): return dict(shard=self.shard, row=self.row)
+    def state_dict(self):
+        return dict(shard=self.shard, row=self.row, length=self.length, used=self.used)
     def load_state_dict(self, state): self.__dict__.update(state)
 
-    def size(self, shard): # its rows
-        return (len(self.corpus.train[shard])-1)//self.corpus.lanes//self.seq*self.corpus.lanes
+    def change(self, length): # of rows from now on, behind what any lane has read
+        if length == self.length: return
+        self.used += -(-self.row//self.corpus.lanes)*self.length
+        self.row, self.length = 0, length
+
+    def size(self, shard): # its rows, or those that are left where lengths have changed
+        lane = (len(self.corpus.train[shard])-1)//self.corpus.lanes
+        return (lane - self.used*(shard == self.shard))//self.length*self.corpus.lanes
 
     def advance(self, rows): # to the first row of the next shard
-        self.row, self.shard = 0, self.shard + 1
+        self.row, self.used, self.shard = 0, 0, self.shard + 1
         if self.shard == len(self.corpus.train):
             if not self.corpus.wraps:
                 raise BadInput('the training tokens ran out; '
                                'get more shards or ask for fewer steps')
             self.shard = 0
         if rows > max(map(self.size, range(len(self.corpus.train)))):
-            raise BadInput(f'a batch of {rows} rows of {self.seq} tokens fits in no training '
+            raise BadInput(f'a batch of {rows} rows of {self.length} tokens fits in no training '
                            'shard; ask for fewer rows or a shorter seq')
 
 # %% ../../nbs/02_batches.ipynb #random-windows
@@ -69,18 +76,22 @@ class RandomWindows:
     def __init__(self, r, corpus, seed=0):
         self.seq, self.vocab, self.shards = r.seq, ids_of(r), corpus.train
         self.rng = np.random.default_rng([seed, 64])       # 64: a stream apart from the weights'
-        places = np.array([max(0, len(s) - self.seq) for s in self.shards])
+        self.share = self.shares(r.seq)
+
+    def shares(self, seq) -> np.ndarray: # (n,) how likely a row of so many tokens is of each shard
+        places = np.array([max(0, len(s) - seq) for s in self.shards])
         if not places.any():
-            raise BadInput(f'a row of {self.seq} tokens fits in no training shard; '
+            raise BadInput(f'a row of {seq} tokens fits in no training shard; '
                            'ask for a shorter --set seq')
-        self.share = places/places.sum()
+        return places/places.sum()
 
     def __call__(self, now, rank=0, world=1): # -> inputs and targets, both (rows/world, seq) int64
-        rows = now.rows
-        shard = self.rng.choice(len(self.shards), rows, p=self.share)
-        start = [self.rng.integers(len(self.shards[s]) - self.seq) for s in shard]
+        rows, seq = now.rows, now.seq or self.seq
+        share = self.share if seq == self.seq else self.shares(seq)
+        shard = self.rng.choice(len(self.shards), rows, p=share)
+        start = [self.rng.integers(len(self.shards[s]) - seq) for s in shard]
         mine = slice(rank*rows//world, (rank+1)*rows//world)
-        return rows_of([self.shards[s][i : i+self.seq+1] for s, i in zip(shard[mine], start[mine])],
+        return rows_of([self.shards[s][i : i+seq+1] for s, i in zip(shard[mine], start[mine])],
                        self.vocab)
 
     def state_dict(self): return self.rng.bit_generator.state

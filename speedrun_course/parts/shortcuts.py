@@ -53,9 +53,10 @@ class ValueResidual(nn.Module):
 class X0Mix(nn.Module):
     "The stream mixed with the embedding, before each block (record 9)"
     neutral = dict(keep=1., back=0.)
-    def __init__(self, r, i):
+    def __init__(self, r, i, quick=False): # is the share of the embedding trained as tables are?
         super().__init__()
-        self.keep, self.back = (param(role='scalar', init=constant(c)) for c in (1, 0))
+        self.keep = param(role='scalar', init=constant(1))
+        self.back = param(role='scalar', init=constant(0), betas=r.betas if quick else None)
     def forward(self, x, ctx): # (B, T, d)
         return self.keep*x + self.back*ctx.x0
 

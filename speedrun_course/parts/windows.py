@@ -54,28 +54,28 @@ class AtDocuments(InOrder):
         return self.known
 
     def __call__(self, now, rank=0, world=1): # -> inputs and targets, both (rows/world, seq) int64
-        rows = now.rows
+        self.length, rows = now.seq or self.seq, now.rows
         for _ in range(len(self.corpus.train)+1):          # the rest of this shard, then all
             if len(found := self.batch(rows)) == rows: break
             self.advance(rows)
             self.at, self.known = 0, None
         else:
-            raise BadInput(f'no training shard has {rows} documents at least {self.seq} tokens '
+            raise BadInput(f'no training shard has {rows} documents at least {self.length} tokens '
                            'apart; ask for fewer rows or a shorter seq')
-        self.at, tokens = int(found[-1]) + self.seq, self.corpus.train[self.shard]
+        self.at, tokens = int(found[-1]) + self.length, self.corpus.train[self.shard]
         share = found[rank*rows//world : (rank+1)*rows//world]
-        return rows_of([tokens[i : i+self.seq+1] for i in share], self.vocab)
+        return rows_of([tokens[i : i+self.length+1] for i in share], self.vocab)
 
     def state_dict(self): return dict(shard=self.shard, at=self.at)
     def load_state_dict(self, state): super().load_state_dict(dict(state, known=None))
 
     def batch(self, rows) -> list: # of starts, fewer at the end of the shard
         found, at, starts = [], self.at, self.starts()
-        starts = starts[starts < len(self.corpus.train[self.shard])-self.seq]
+        starts = starts[starts < len(self.corpus.train[self.shard])-self.length]
         while len(found) < rows:
             if (i := np.searchsorted(starts, at)) == len(starts): break
             found.append(starts[i])
-            at = starts[i] + self.seq
+            at = starts[i] + self.length
         return found
 
 # %% ../../nbs/16_windows.ipynb #aligned

@@ -15,8 +15,8 @@ from ..errors import BadInput
 from ..parts.adamw import average
 from ..parts.baseline import GPT, Now, traits_of
 from ..parts.readers import Ahead, ids_of, rows_of
-from .machine import (Hardware, check_micro, check_team, check_tokens, hardware,
-                                          precision)
+from .machine import (Hardware, batches, check_micro, check_team, check_tokens,
+                                          hardware, precision)
 from .watch import Stopwatch
 
 # %% ../../nbs/05_loop.ipynb #evaluate
@@ -138,7 +138,8 @@ class Setup(Progress):
         check_tokens(r, corpus)
         if micro: check_micro(r, micro)
         # looking is cheap beside a step of eight GPUs, but who asks must not wait for 25 of one
-        self.ahead = min(self.hw.ahead, max(1, self.hw.ahead*self.hw.world*2**16//(r.rows*r.seq)))
+        most = max(map(math.prod, batches(r)))             # tokens in a step
+        self.ahead = min(self.hw.ahead, max(1, self.hw.ahead*self.hw.world*2**16//most))
         self.chunk = min(self.hw.chunk, micro or self.hw.chunk)
         self.precision = precision(r, self.hw)
         self.model, self.forward = made(r, self.hw, seed, corpus.pieces)

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['needed', 'whole', 'join', 'use_segments', 'team', 'Hardware', 'lacking', 'hardware', 'precision', 'batches',
-           'check_compiler', 'check_team', 'check_micro', 'check_ids', 'check_tokens']
+           'trained_tokens', 'check_compiler', 'check_team', 'check_micro', 'check_ids', 'check_tokens']
 
 # %% ../../nbs/89_machine.ipynb #imports
 import faulthandler, importlib.util, os, shutil, sys, sysconfig, time
@@ -140,6 +140,10 @@ def batches(r) -> list: # of (rows, tokens in a row), one a step
     every = (r.schedule(r, step) for step in range(r.total))
     return [(now.rows, now.seq or r.seq) for now in every]
 
+def trained_tokens(r) -> int:
+    "The tokens that a whole run trains on"
+    return sum(rows*seq for rows, seq in batches(r))
+
 def check_compiler(hw:Hardware):
     "Refuse to compile where what that needs is missing"
     if hw.compile and (missing := lacking()):
@@ -157,14 +161,15 @@ def check_team(r, world:int):
 
 def check_micro(r, micro:int):
     "Refuse micro-batches into which rows cannot be cut"
-    if micro < r.seq and (r.seq % micro or r.tile and micro % r.tile):
-        tiles = f', into blocks of {r.tile}' if r.tile else ''
-        raise BadInput(f'micro-batches of {micro:,} tokens: rows of {r.seq:,} cannot be cut so'
-                       f'{tiles}; try {r.seq//2:,} or {r.seq:,}')
+    for seq in sorted({seq for _, seq in batches(r)}):
+        if micro < seq and (seq % micro or r.tile and micro % r.tile):
+            tiles = f', into blocks of {r.tile}' if r.tile else ''
+            raise BadInput(f'micro-batches of {micro:,} tokens: rows of {seq:,} cannot be cut so'
+                           f'{tiles}; try {seq//2:,} or {r.seq:,}')
 
 def check_ids(r, corpus, at_once:int=2**24):
     "Refuse shards with tokens that the recipe's tables do not have, of all that a run reads"
-    need = sum(rows*seq for rows, seq in batches(r))
+    need = trained_tokens(r)
     for shard in [corpus.val, *corpus.train]:
         for a in range(0, len(shard) if need > 0 else 0, at_once):
             ids = shard[a : a+at_once]

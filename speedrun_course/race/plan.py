@@ -8,7 +8,7 @@ __all__ = ['PEAKS', 'MACHINES', 'FACTOR', 'START', 'SHARD', 'Kept', 'Tally', 'Wo
            'bill', 'measured', 'plan']
 
 # %% ../../nbs/51_plan.ipynb #imports
-import re
+import math, re
 from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple
@@ -158,9 +158,10 @@ def micro_tokens(r, capacity:float, # bytes of a GPU's memory
     "The most tokens for one forward and backward that leave a tenth of the memory free"
     check_team(r, world)
     share = r.rows//world
+    lengths = {seq for _, seq in batches(r)}
     sizes = [n*r.seq for n in range(share, 0, -1) if share % n == 0]
-    sizes += [r.seq >> k for k in range(1, 20) if r.seq % 2**k == 0 and r.seq >> k >= 1024]
-    for tokens in sizes:
+    sizes += [seq >> k for seq in lengths for k in range(20) if seq % 2**k == 0 and seq >> k >= 1024]
+    for tokens in sorted(set(sizes), reverse=True):
         try: check_micro(r, tokens)
         except BadInput: continue                          # a cut through a tile
         need, least = sum(memory(r, tokens, world).values()), tokens
@@ -187,7 +188,8 @@ def cost(r, machine:Machine) -> Cost:
     a_minute = machine.gpus*machine.tera*1e12*machine.mfu*60   # FLOPs
     train = flops(r)*r.total/a_minute
     besides = START + r.evals*VAL_TOKENS[r.track]*(w.linear+w.attention)/a_minute
-    return Cost(micro, r.rows*r.seq//machine.gpus//micro,
+    most = max(map(math.prod, batches(r)))                 # tokens in a step
+    return Cost(micro, most//machine.gpus//micro,
                 sum(memory(r, micro, machine.gpus).values()), train, besides,
                 (train+besides)/60*machine.gpus*machine.price)
 
@@ -207,9 +209,10 @@ def shards(r) -> tuple: # of training shards, tokens trained on, tokens read
 def needs(r) -> list: # of lines
     "Parameters, tokens and FLOPs of a run, for people"
     w, (n, trained, read) = work(r), shards(r)
+    a_step = ', then '.join(f'{n:,}' for n in dict.fromkeys(map(math.prod, batches(r))))
     lines = [f'{r.name} on {r.track}: {r.about}',
              f'parameters  {sum(shapes(r, 0).params.values()):,}',
-             f'tokens      {r.rows*r.seq:,} a step, {trained:,} in {r.total:,} steps']
+             f'tokens      {a_step} a step, {trained:,} in {r.total:,} steps']
     if r.track == 'fineweb':
         lines += [f'data        {read/1e6:,.0f}M tokens to read: {n} shard{"s"*(n > 1)} and one for '
                   f'validation, {(n+1)*SHARD*2/1e9:.1f} GB to download']

@@ -19,7 +19,7 @@ from ..lab.figures import COLORS, curves, style
 from ..lab.statement import markdown_table
 from ..race.checkpoint import load_checkpoint
 from ..race.data import ORIGINS, VAL_TOKENS, sha256
-from ..race.machine import batches
+from ..race.machine import trained_tokens
 from ..race.trust import data_of
 from ..recipe import NUMBERS, PLACES, Recipe, TARGET, differences, digest, spelled
 from .download import FINEWEB
@@ -50,7 +50,7 @@ class FinishedRun:
         return TARGET[self.r.track] if own and self.scored == VAL_TOKENS[self.r.track] else None
     @property
     def tokens(self) -> int: # that it was trained on
-        return sum(rows*seq for rows, seq in batches(self.r))
+        return trained_tokens(self.r)
 
 # %% ../../nbs/96_card.ipynb #open-run
 FILES = 'result.json', 'log.txt', 'model.safetensors' # what training leaves

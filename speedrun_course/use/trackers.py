@@ -12,6 +12,7 @@ from contextlib import contextmanager, redirect_stdout, suppress
 from functools import partial
 from pathlib import Path
 from ..errors import BadInput, printable
+from ..race.machine import batches
 from ..race.results import commit, machine
 from ..recipe import NUMBERS, digest, nearest
 
@@ -120,8 +121,9 @@ def run_facts(race) -> dict: # ready for JSON
                 commit=commit(), **machine())
     for k in NUMBERS:
         v = getattr(r, k)
-        if isinstance(v, dict): told |= {f'{k}.{role}': x for role, x in v.items()}
-        else: told[k] = list(v) if isinstance(v, tuple) else v
+        plain = lambda x: list(x) if isinstance(x, tuple) else x
+        if isinstance(v, dict): told |= {f'{k}.{role}': plain(x) for role, x in v.items()}
+        else: told[k] = plain(v)
     return told
 
 # %% ../../nbs/94_trackers.ipynb #feed
@@ -129,7 +131,8 @@ class Feed:
     "Tells a tracker each step of a race, whenever losses have arrived"
     def __init__(self, race, tracker):
         self.r, self.tracker, self.at, self.wall = race.r, tracker, race.done, race.watch.wall
-        self.tokens = sum(self.r.schedule(self.r, i).rows for i in range(self.at))*self.r.seq
+        self.sizes = [rows*seq for rows, seq in batches(self.r)]
+        self.tokens = sum(self.sizes[:self.at])
     def __call__(self, tick, losses): # as `follow` shows them
         new = len(losses) - self.at
         if not new: return                                 # the device is still busy
@@ -140,7 +143,7 @@ class Feed:
         self.at, self.wall = len(losses), tick.wall
     def about(self, step:int, seconds:float) -> dict: # a step's own numbers, but for its losses
         now = self.r.schedule(self.r, step-1)
-        tokens = now.rows*self.r.seq
+        tokens = self.sizes[step-1]
         self.tokens += tokens
         told = {'schedule/lr': now.lr, 'progress/tokens': self.tokens,
                 'speed/step_ms': 1000*seconds, 'speed/tokens_per_second': tokens/seconds}
