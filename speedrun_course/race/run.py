@@ -141,7 +141,8 @@ def start(r, data, seed:int, out=None, # the run's folder; by default a new one
 def introduced(race) -> list: # of lines
     "What is about to run, for people"
     r, hw, size = race.r, race.hw, sum(p.numel() for p in race.model.parameters())
-    lines = [f'{r}', f'{size:,} parameters, {r.total} steps of {r.rows} × {r.seq} tokens, '
+    lengths = ', then '.join(f'{seq}' for seq in dict.fromkeys(seq for _, seq in batches(r)))
+    lines = [f'{r}', f'{size:,} parameters, {r.total} steps of {r.rows} × {lengths} tokens, '
              f'seed {race.seed}, {hw.world} × {hw.device} with {torch.get_num_threads()} threads, '
              f'{race.precision}']
     if race.micro:
