@@ -79,12 +79,16 @@ class Numbers:
     tile: int = 0              # tokens in a block of attention's mask
     window: int = 0            # tokens that attention looks back, at the end
     window_start: int = 0      # and at the start, if it grows
+    val_window: int = 0        # and in validation, if other than at the end
     ngrams: tuple = ()         # tokens that a row of each n-gram table stands for, as 2+3
     ngram_rows: int = 0        # of each of these tables
     ngram_width: int = 0       # numbers in a row, at most the stream's width
     rows: int = 0              # rows in a batch, over all processes
     stages: tuple = ()         # length of a row in each of equally long stages, as a share of `seq`
     stage_rates: tuple = ()    # factor on all learning rates in each of them
+    stage_windows: tuple = ()  # window in each of them, in tokens
+    stage_clips: tuple = ()    # tokens that are read of a document in each of them, 0 for all
+    scale_start: float = 0.    # factor on attention's logits before the window grows; 0: no factors
     stage_rest: float = 0.     # share of the steps in which scalars rest where a new stage begins
     steps: int = 0             # of the schedule
     extension: int = 0         # steps behind its end, as the last one
@@ -185,10 +189,11 @@ MAYBE = 0, 10_000_000
 SHARE = 0, 1.
 RANGES = dict(vocab=(1, 2**24), tokens=(0, 2**24), layers=(1, 1000), heads=SIZE, width=SIZE,
               seq=SIZE, val_seq=MAYBE, bos=(-1, 2**24), tile=MAYBE, window=MAYBE,
-              window_start=MAYBE, ngrams=(0, 1000), ngram_rows=(0, 2**28), ngram_width=MAYBE,
-              rows=SIZE, stages=SHARE, stage_rates=(0, 1e6),
-              stage_rest=SHARE, steps=(1, 1_000_000), extension=(0, 1_000_000), warmup=SHARE,
-              cooldown=SHARE, floor=SHARE, rates=(0, 1e30), momentum=SHARE, momentum_start=SHARE,
+              window_start=MAYBE, val_window=MAYBE, ngrams=(0, 1000), ngram_rows=(0, 2**28),
+              ngram_width=MAYBE, rows=SIZE, stages=SHARE, stage_rates=(0, 1e6),
+              stage_windows=MAYBE, stage_clips=MAYBE, stage_rest=SHARE, scale_start=(0, 100.),
+              steps=(1, 1_000_000), extension=(0, 1_000_000), warmup=SHARE, cooldown=SHARE,
+              floor=SHARE, rates=(0, 1e30), momentum=SHARE, momentum_start=SHARE,
               momentum_warmup=SHARE, momentum_cooldown=SHARE, betas=SHARE, betas_of=SHARE,
               every=(1, 1000), eps=(1e-30, 1.), decay=(0, 1e6), decays=(0, 1e6),
               clip=(0, 1e30), evals=(0, 1_000_000), uniform=(0, 100.))
@@ -219,6 +224,10 @@ def checked(r):
     if 0 in r.stages or r.stages and (max(r.stages) < 1 or len(r.stages) != len(r.stage_rates)):
         raise BadInput(f'stages={spelled(r.stages)}: write shares of the longest row, as in .5+1, '
                        'and as many stage_rates')
+    for k in ('stage_windows', 'stage_clips'):
+        if getattr(r, k) and len(getattr(r, k)) != len(r.stages):
+            raise BadInput(f'{k}={spelled(getattr(r, k))}: write one for each of '
+                           f'the {len(r.stages)} stages')
     if r.precision not in ('fp32', 'bf16'):
         raise BadInput(f'precision={r.precision}: there are fp32 and bf16')
     if r.width % (2*r.heads):                              # positions turn pairs of numbers

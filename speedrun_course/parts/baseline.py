@@ -99,6 +99,8 @@ class Now:
     rows: int = 0                # sequences in this step's batch, over all ranks
     momentum: float = .95        # of the optimizers that have one
     window: torch.Tensor = None  # () tokens that attention may look back
+    short: torch.Tensor = None   # () the same in layers that look less far; half of it by default
+    angles: torch.Tensor = None  # (planes,) by which rotary turns a token; its own by default
     weights: torch.Tensor = None # (k,) weight in the loss of the k-th next token
     scale: torch.Tensor = None   # () factor on attention's logits
     seq: int = 0                 # tokens in a row; 0: the recipe's

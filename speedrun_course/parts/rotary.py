@@ -23,12 +23,14 @@ class Rotary(nn.Module):
         super().__init__()
         self.key = 'rotary', repr(frequencies)             # layers that turn alike share tables
         self.register_buffer('freq', frequencies(r.width//r.heads), persistent=False)
-    def tables(self, T, start): # two of (T, d), in fp32
-        angle = torch.arange(start, start+T, device=self.freq.device)[:, None]*self.freq
+    def turning(self, ctx): return self.freq               # radians a token
+    def tables(self, T, start, freq): # two of (T, d), in fp32
+        angle = torch.arange(start, start+T, device=freq.device)[:, None]*freq
         cos, sin = angle.cos(), angle.sin()
         return torch.cat([cos, cos], -1), torch.cat([sin, -sin], -1)
     def forward(self, q, k, ctx): # (B, H, T, d) each
-        if self.key not in ctx.memo: ctx.memo[self.key] = self.tables(q.shape[-2], ctx.start)
+        if self.key not in ctx.memo:
+            ctx.memo[self.key] = self.tables(q.shape[-2], ctx.start, self.turning(ctx))
         return [rotate(t, *ctx.memo[self.key]) for t in (q, k)]
 
 def rotate(x, cos, sin): # (..., T, d), and two of (T, d)

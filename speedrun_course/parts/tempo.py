@@ -6,7 +6,6 @@
 __all__ = ['starts', 'row_length', 'staged']
 
 # %% ../../nbs/22_tempo.ipynb #imports
-import torch
 from .baseline import Now
 from .rotary import cooled
 from .windows import growing

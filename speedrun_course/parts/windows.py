@@ -33,7 +33,10 @@ class LongShort(Windowed):
     def mask(self, ctx):
         whole = super().mask(ctx)
         if self.long: return whole
-        if 'half' not in ctx.memo: ctx.memo['half'] = whole.within((whole.near//2).clamp(min=1))
+        if 'half' not in ctx.memo:
+            short = ctx.now and ctx.now.short
+            near = whole.near//2 if short is None else short//self.block
+            ctx.memo['half'] = whole.within(near.clamp(min=1))
         return ctx.memo['half']
 
 # %% ../../nbs/16_windows.ipynb #places
