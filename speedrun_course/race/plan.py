@@ -148,7 +148,7 @@ def memory(r, tokens:int, world:int=1) -> dict: # kind -> bytes on each GPU
     adam = size - (matrices if optim.muon else 0)          # Muon has one moment, Adam two
     copies = 1 + (sharded or world > 1) + (sharded and world > 1)/world
     wide, factor = (2, FACTOR) if r.precision == 'bf16' else (4, 1.)
-    low = 2*matrices if optim.halves and r.precision == 'bf16' else 0  # bytes beside the moments
+    low = 2*matrices if optim.halves and r.precision == 'bf16' else 0      # bytes of lower halves
     return dict(weights=4*size-low, gradients=(4*size-low)*copies,
                 moments=(4*(size+adam)+low)/(world if sharded else 1),
                 activations=tokens*seen.kept*wide*factor, logits=tokens*2*r.vocab*wide)
