@@ -163,6 +163,7 @@ class Step:
         self.r, self.hw, half = r, hw, r.steps//2
         self.now = replace(r.schedule(r, half), step=half).to('cuda')
         self.model = on_gpu(GPT(r, 0, hw.attend, hw.fp8))
+        self.optimizer = r.optim(self.model, r)            # as in a race, before the model is compiled
         self.forward = torch.compile(self.model, dynamic=False, fullgraph=True)
     def tokens(self, n): return [empty(1, n, dtype=torch.int64) for _ in range(2)]
 
@@ -189,11 +190,10 @@ class Step:
         mask = flex.Mask(empty(1, r.seq, dtype=torch.int64), empty(dtype=torch.int64), r.tile)
         self.hw.attend(*qkv, None, None, mask).sum().backward()
     def optim(self):
-        optim = self.r.optim(self.model, self.r)
         for p in self.model.parameters(): p.grad = torch.empty_like(p)
-        optim.step(self.now)
-        self.r.after(self.model, optim, self.now)
-        for name, t in optim.state_dict().items():         # a single number may be anywhere
+        self.optimizer.step(self.now)
+        self.r.after(self.model, self.optimizer, self.now)
+        for name, t in self.optimizer.state_dict().items():        # a single number may be anywhere
             if t.ndim and t.device.type != 'cuda': raise RuntimeError(f'{name} is on {t.device}')
 
 # %% ../../nbs/77_crosscompile.ipynb #rows

@@ -54,7 +54,8 @@ def look(race, rows:int=8) -> dict:
     loss.backward()
     model.attend, of = own, x.numel() if race.summed else 1 # a sum fits its eight bits as it is
     for h in hooks: h.remove()
-    norm = torch.stack([p.grad.norm() for p in model.parameters() if p.grad is not None]).norm()/of
+    norm = torch.stack([p.grad.float().norm() for p in model.parameters()
+                        if p.grad is not None]).norm()/of
     for p in model.parameters(): p.grad = None
     short = lambda v: float(f'{v.item():.4g}')
     return dict(loss=short(loss/of), grad=short(norm),

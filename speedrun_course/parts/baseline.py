@@ -83,6 +83,7 @@ class Traits:
     precision: str = ''   # of a head's product: what it multiplies in, if not as the rest
     muon: bool = False    # of an optimizer: do matrices have Muon?
     sharded: bool = False # of an optimizer: does each process update its share?
+    halves: bool = False  # of an optimizer: are matrices in bf16, if products are?
     # of a direction: what it keeps of a matrix beside the momentum; name -> (r, c) -> shape
     keeps: dict = field(default_factory=dict)
 

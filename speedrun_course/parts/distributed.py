@@ -30,7 +30,8 @@ class Flat:
     def __init__(self, params:list, unit=()): # the shape of what cannot be cut: () or (r, c)
         (self.rank, self.world), self.unit = rank_and_world(), unit
         padded = math.ceil(sum(map(self.units, params))/self.world)*self.world
-        self.params, self.data = params, torch.zeros(padded, *unit, device=params[0].device)
+        self.params = params
+        self.data = torch.zeros(padded, *unit, dtype=params[0].dtype, device=params[0].device)
         for p, view in zip(params, self.views(self.data)): p.data = view.copy_(p.detach())
 
     def units(self, p): return p.numel()//math.prod(self.unit)

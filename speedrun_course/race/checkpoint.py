@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['fingerprint', 'save_tensors', 'opened', 'load_facts', 'load_tensors', 'facts_for', 'facts_of', 'state', 'same_run',
            'check_state', 'check_place', 'restore', 'states', 'save_state', 'latest', 'save_checkpoint', 'recipe_in',
-           'load_checkpoint']
+           'weights_of', 'load_checkpoint']
 
 # %% ../../nbs/50_checkpoint.ipynb #imports
 import hashlib, json, math, re
@@ -15,7 +15,7 @@ import torch
 from ..catalog import record, stated
 from ..errors import BadInput
 from ..files import write_whole
-from ..parts.baseline import GPT
+from ..parts.baseline import GPT, traits_of
 from .trust import (FACTS, check_facts, check_finite, doubted, recipe_of,
                                         shapes_of, unlike)
 from ..recipe import differences, digest
@@ -190,13 +190,22 @@ def recipe_in(path) -> tuple: # filled-in recipe; facts; names and shapes of the
     if r.layers > len(shapes): raise doubted(path, 'larger than its tensors')
     return r, facts, shapes
 
+def weights_of(r, given:dict) -> dict: # as from `shapes_of`
+    "What a recipe's weights look like; matrices may be given in bf16 if its optimizer keeps them so"
+    with torch.device('meta'): model = GPT(r)
+    own = shapes_of(model.state_dict())
+    for name, p in model.named_parameters():
+        in_bf16 = own[name][0], 'BF16'
+        if traits_of(r.optim).halves and p.role == 'matrix' and given.get(name) == in_bf16:
+            own[name] = in_bf16
+    return own
+
 def load_checkpoint(path) -> tuple:
-    "A checkpoint's model, its filled-in recipe and its facts; a state will do"
+    "A checkpoint's model in fp32, its filled-in recipe and its facts; a state will do"
     r, facts, shapes = recipe_in(path)
-    try:
-        with torch.device('meta'): whole = GPT(r).state_dict()
+    try: own = weights_of(r, shapes)
     except (RuntimeError, ValueError, TypeError, ZeroDivisionError): raise doubted(path, 'its numbers')
-    if wrong := unlike(shapes_of(whole), shapes): raise doubted(path, wrong)
+    if wrong := unlike(own, shapes): raise doubted(path, wrong)
     tensors = {k.removeprefix('model/'): t for k, t in load_tensors(path)[0].items()
                if not k.startswith('optim/')}
     check_finite(path, tensors)

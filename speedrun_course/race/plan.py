@@ -144,12 +144,13 @@ def memory(r, tokens:int, world:int=1) -> dict: # kind -> bytes on each GPU
     "What training holds in memory, with so many tokens in one forward and backward"
     seen, optim = shapes(r, r.steps-1), traits_of(r.optim)
     sharded = optim.sharded
-    size = sum(seen.params.values())
-    adam = size - (seen.params['matrix'] if optim.muon else 0) # Muon has one moment, Adam two
+    size, matrices = sum(seen.params.values()), seen.params['matrix']
+    adam = size - (matrices if optim.muon else 0)          # Muon has one moment, Adam two
     copies = 1 + (sharded or world > 1) + (sharded and world > 1)/world
     wide, factor = (2, FACTOR) if r.precision == 'bf16' else (4, 1.)
-    return dict(weights=4*size, gradients=4*size*copies,
-                moments=4*(size+adam)/(world if sharded else 1),
+    low = 2*matrices if optim.halves and r.precision == 'bf16' else 0      # bytes of lower halves
+    return dict(weights=4*size-low, gradients=(4*size-low)*copies,
+                moments=(4*(size+adam)+low)/(world if sharded else 1),
                 activations=tokens*seen.kept*wide*factor, logits=tokens*2*r.vocab*wide)
 
 # %% ../../nbs/51_plan.ipynb #micro
