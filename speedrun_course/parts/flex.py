@@ -47,6 +47,11 @@ class Mask:
         past, near, block = self.past(), self.near, self.block
         return lambda b, h, q, k: past(b, h, q, k) & (q//block - k//block < near)
 
+    def detail(self): return self.past()                   # what the lists of blocks leave open
+    def reach(self): return self.near*self.block           # () tokens that a query may see at most
+    def oldest(self, query:int) -> int: # the first key that it may see
+        return max(0, query//self.block + 1 - int(self.near))*self.block
+
     def dense(self, q=slice(None), k=slice(None)): # -> (B, 1, queries, keys) bool
         i = torch.arange(self.doc.shape[1], device=self.doc.device)
         row = torch.arange(len(self.doc), device=i.device)[:, None, None]
@@ -54,7 +59,8 @@ class Mask:
 
 # %% ../../nbs/15_flex.ipynb #block-lists
 def block_lists(doc, # (B, T) numbers of documents
-                block:int
+                block:int,
+                near=None # () tokens that a query may look back, if that is no whole blocks
                ) -> tuple: # of partial, then full blocks: (B, 1, n) counts, (B, 1, n, n) indices
     "Which key blocks each query block must visit, nearest first (records 15, 16 and 20)"
     spans = doc.unflatten(1, (-1, block))
@@ -66,7 +72,9 @@ def block_lists(doc, # (B, T) numbers of documents
         order = some.int().argsort(dim=-1, stable=True)    # those that count come last, rising
         falling = order.flip(-1)                           # now they come first, from the nearest on
         return some.sum(-1, dtype=torch.int32)[:, None], falling.int()[:, None].contiguous()
-    full = whole & (i[:, None] > i)
+    full, away = whole & (i[:, None] > i), (i[:, None]-i)*block
+    if near is not None: # the nearest two tokens of two blocks, and the farthest
+        shared, full = shared & (away - block < near), full & (away + block <= near+1)
     return *nearest(shared & (i[:, None] >= i) & ~full), *nearest(full)
 
 # %% ../../nbs/15_flex.ipynb #sparse
@@ -80,7 +88,7 @@ def sparse(mask): # -> BlockMask
     "For FlexAttention: the blocks to visit, which keep the window, and the rest of the rule"
     if mask.sparse is None:
         mask.sparse = BlockMask.from_kv_blocks(*mask.blocks(), BLOCK_SIZE=mask.block,
-                                               mask_mod=mask.past())
+                                               mask_mod=mask.detail())
     return mask.sparse
 
 # %% ../../nbs/15_flex.ipynb #blockwise
@@ -136,15 +144,17 @@ def by_device(device:str): # -> what `ctx.attend` does there
 # %% ../../nbs/15_flex.ipynb #part
 class Windowed(nn.Module):
     "Softmax over the near past of the token's own document (records 12 and 16)"
+    kind = Mask
     def __init__(self, r, i, scale:float=None): # 1/√(width of a head) by default
         super().__init__()
         self.bos, self.block, self.window, self.scale = r.bos, r.tile, r.window, scale
+    def near(self, window): return (window//self.block).clamp(min=1)       # as the mask counts it
     def mask(self, ctx):
         if 'mask' not in ctx.memo:
             doc = documents(ctx.tokens, self.bos) if ctx.doc is None else ctx.doc
             window = ctx.now and ctx.now.window
             if window is None: window = torch.tensor(self.window, device=doc.device)
-            ctx.memo['mask'] = Mask(doc, (window//self.block).clamp(min=1), self.block)
+            ctx.memo['mask'] = self.kind(doc, self.near(window), self.block)
         return ctx.memo['mask']
     def forward(self, q, k, v, x, ctx): # (B, H, T, d/H) each, and the stream (B, T, d)
         scale = ctx.now and ctx.now.scale                  # the schedule's, a tensor

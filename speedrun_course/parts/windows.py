@@ -30,13 +30,14 @@ class LongShort(Windowed):
     def __init__(self, r, i, pattern=LONG_SHORT, sharpness:float=1.):
         super().__init__(r, i, scale=sharpness/math.sqrt(r.width//r.heads))
         self.long = pattern[i*len(pattern)//r.layers] == 'L' or i == r.layers-1
+    def halved(self, near): return (near//2).clamp(min=1)
     def mask(self, ctx):
         whole = super().mask(ctx)
         if self.long: return whole
         if 'half' not in ctx.memo:
             short = ctx.now and ctx.now.short
-            near = whole.near//2 if short is None else short//self.block
-            ctx.memo['half'] = whole.within(near.clamp(min=1))
+            near = self.halved(whole.near) if short is None else self.near(short)
+            ctx.memo['half'] = whole.within(near)
         return ctx.memo['half']
 
 # %% ../../nbs/16_windows.ipynb #places

@@ -39,7 +39,7 @@ class Tally:
     def __init__(self): self.flops, self.back, self.keys = 0., 0., 0.
     def __call__(self, q, k, v, ctx, scale=None, mask=None): # as for `attend`
         keys = q.shape[-2]/2                               # on average, if all before are seen
-        if mask is not None: keys = min(keys, int(mask.near)*mask.block)
+        if mask is not None: keys = min(keys, int(mask.reach()))
         one = 2*q.shape[:-1].numel()*keys                  # FLOPs for one number of a head
         self.flops += one*(q.shape[-1] + v.shape[-1])
         self.back += one*(3*q.shape[-1] + 2*v.shape[-1])   # scores again, four products for gradients

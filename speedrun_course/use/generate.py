@@ -28,7 +28,7 @@ def visible(mask, start:int, end:int, device=None) -> tuple: # first key; (..., 
     "What tokens `start` to `end` of a text see: all before them, or what their mask says"
     if mask is None:
         return 0, torch.ones(end-start, end, dtype=torch.bool, device=device).tril(start)
-    first = max(0, start//mask.block + 1 - int(mask.near))*mask.block # of the window's oldest block
+    first = mask.oldest(start)
     return first, mask.dense(slice(start, end), slice(first, end))
 
 # %% ../../nbs/54_generate.ipynb #cache
