@@ -251,9 +251,11 @@ from .parts.gates import *
 # %% ../nbs/25_gates.ipynb #gates-record
 gates = tempo.but('gates', 'Let heads say nothing, mix in the token before, leave out layer 0',
     history=(28, 30, 34, 35), interpolated=True,
-    alone=dict(gate='gate', smear='embed', layer='block trunk',
-               mlp=dict(mlp=part(all_but, place=0., attention=tempo.mlp))),
-    gate=SparseGate, embed=part(Smear, then=tempo.embed), block=but_first, trunk=ShortUNet,
+    alone=dict(gate='gate', smear='embed', mlp=dict(mlp=part(all_but, place=0., attention=tempo.mlp)),
+               layer='block trunk'),
+    gate=SparseGate, embed=part(Smear, pattern=outer), block=but_first, trunk=ShortUNet,
+    # the parent's, times the ratios of records 28, 30, 34 and 35: 1695/1750, 1705/1670, 1645/1660
+    # and 1680/1645
     fineweb=dict(steps=2296))
 
 # %% ../nbs/27_ngrams.ipynb #records-imports

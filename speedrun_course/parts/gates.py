@@ -8,8 +8,9 @@ __all__ = ['channel_gate', 'SparseGate', 'Smear', 'but_first', 'ShortUNet']
 # %% ../../nbs/25_gates.ipynb #imports
 import torch, torch.nn as nn, torch.nn.functional as F
 from .baseline import Block, Keep, constant, param
-from .shortcuts import NormedEmbed, UNet, lowered
 from .rotary import rms_norm
+from .shortcuts import UNet, lowered
+from .values import ValueTables
 
 # %% ../../nbs/25_gates.ipynb #channel-gate
 def channel_gate(x, # (B, T, d)
@@ -18,7 +19,6 @@ def channel_gate(x, # (B, T, d)
     "Numbers in (0, 1) for each token, made from its first channels"
     return torch.sigmoid(F.linear(x[..., :weight.shape[1]], weight))
 
-# %% ../../nbs/25_gates.ipynb #sparse-gate
 class SparseGate(nn.Module):
     "Each head's result times a number in (0, 1), made from a few channels of the token (record 28)"
     def __init__(self, r, i, reads:int=12): # channels
@@ -28,24 +28,22 @@ class SparseGate(nn.Module):
         return y*channel_gate(x, self.weight).mT[..., None]
 
 # %% ../../nbs/25_gates.ipynb #smear
-class Smear(nn.Module):
-    "The token's row and a share of the one before it, then the norm (record 34)"
+class Smear(ValueTables):
+    "The token's row and a share of the one before, then the norm; with tables of values (record 34)"
     neutral = dict(share=0.)
-    def __init__(self, r, then=NormedEmbed, reads:int=12): # the part that looks up; channels
-        super().__init__()
-        self.then, self.share = then(r), param(role='scalar', init=constant(0))
+    def __init__(self, r, reads:int=12, **how): # channels; of ValueTables
+        super().__init__(r, **how)
+        self.share = param(role='scalar', init=constant(0))
         self.weight = param(1, reads, role='matrix', init=constant(0))
-    @property
-    def wte(self): return self.then.wte
     def forward(self, ctx): # -> (B, T, d)
-        self.then(ctx)                                     # leaves its tables' rows in the memo
+        super().forward(ctx)                               # looks up the tables
         e = F.embedding(ctx.tokens, self.wte)
-        before = ctx.before(e, 1)[:, :-1]                  # none before the first
+        before = ctx.before(e, 1)[:, :-1]                  # zeros before the first
         return rms_norm(e + self.share*channel_gate(e, self.weight)*before)
 
 # %% ../../nbs/25_gates.ipynb #but-first
 def but_first(r, i, then=Block):
-    "Blocks from the second layer on: the first hands on what it gets (record 35)"
+    "Blocks from the second layer on; the first hands on what it gets (record 35)"
     return Keep(r, i) if i == 0 else then(r, i)
 
 class ShortUNet(UNet):
