@@ -23,7 +23,7 @@ class SparseGate(nn.Module):
     "Each head's result times a number in (0, 1), made from a few channels of the token (record 28)"
     def __init__(self, r, i, reads:int=12): # channels
         super().__init__()
-        self.weight = param(r.heads, reads, role='matrix', init=constant(0))
+        self.weight = param(r.heads, min(reads, r.width), role='matrix', init=constant(0))
     def forward(self, y, v, x, ctx): # y (B, H, T, d/H) -> the same
         return y*channel_gate(x, self.weight).mT[..., None]
 
@@ -34,7 +34,7 @@ class Smear(ValueTables):
     def __init__(self, r, reads:int=12, **how): # channels; of ValueTables
         super().__init__(r, **how)
         self.share = param(role='scalar', init=constant(0))
-        self.weight = param(1, reads, role='matrix', init=constant(0))
+        self.weight = param(1, min(reads, r.width), role='matrix', init=constant(0))
     def forward(self, ctx): # -> (B, T, d)
         super().forward(ctx)                               # looks up the tables
         e = F.embedding(ctx.tokens, self.wte)
