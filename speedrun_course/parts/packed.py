@@ -100,9 +100,10 @@ class Near(Mask):
     def reach(self): return self.near+1                    # the token itself, too
     def oldest(self, query): return max(0, query-int(self.near))
     def blocks(self): # as from `block_lists`
-        if self.lists is None: self.lists = block_lists(self.doc, self.block, self.near)
-        return self.lists
-    def within(self, near): return replace(self, near=near, lists=None, tiles=None, sparse=None)
+        lists = block_lists(self.doc, self.block, self.near) if self.lists is None else self.lists
+        self.lists = lists                                 # read again, Dynamo would find None
+        return lists
+    def within(self, near): return Near(self.doc, near, self.block)        # its lists are others
 
 class NearWindows(LongShort):
     "Long and short windows, counted in tokens; the short ones are half the blocks (record 29)"
