@@ -240,7 +240,7 @@ tempo = cautious.but('tempo', 'Let batches grow, tables wait, and scalars change
     desk=dict(seq=3072, val_seq=2048, stages=(1/3, 2/3, 1.), stage_rates=(1., 1.51, 1.93),
               stage_rest=.02, momentum_cooldown=.02, betas_of=dict(scalar=(.9, .99)),
               every=dict(embed=2, head=2, scalar=2), rates=dict(matrix=.077)),
-    fineweb=dict(stages=(1/3, 2/3, 1.), stage_rates=(1., 1.51, 1.93), stage_rest=.02,
+    fineweb=dict(stages=(1/3, 2/3, 1.), stage_rates=(1., 1.51, 1.93), stage_rest=40/2294,
                  momentum_cooldown=50/2294, betas=(.65, .95), betas_of=dict(scalar=(.9, .99)),
                  every=dict(embed=2, head=2, scalar=2), rates=dict(matrix=.023), cooldown=.55,
                  steps=2294, momentum_warmup=300/2294))
@@ -253,7 +253,8 @@ halves = tempo.but('halves', 'Keep matrices in sixteen bits, and what they lack 
     history=(56, 57, 61), interpolated=True, restates=True,
     optim=part(Halves, **tempo.optim.keywords),
     # 1,845 → 1,825 → 1,840 official steps in records 56 and 57, 1,775 → 1,765 in record 61
-    fineweb=dict(steps=2275, momentum_warmup=300/2275, momentum_cooldown=50/2275))
+    fineweb=dict(steps=2275, momentum_warmup=300/2275, momentum_cooldown=50/2275,
+                 stage_rest=40/2275))
 
 # %% ../nbs/24_packed.ipynb #records-imports
 from .parts.packed import *
@@ -270,7 +271,8 @@ packed = halves.but('packed', 'Pack whole documents; let windows jump, and rotar
               val_window=384),
     # of 2,275: × 1670/1695 × 1670/1705 × 1660/1670 × 1530/1547, 40 of them behind the schedule
     fineweb=dict(stage_windows=(384, 896, 1408), window=1664, stage_clips=(896, 2048, 2048),
-                 scale_start=.1/.12, val_window=2560, steps=2118, extension=40,
+                 scale_start=.1/.12, val_window=2560, floor=.15, steps=2118, extension=40,
+                 stage_rest=40/2118,
                  momentum_warmup=300/2118, momentum_cooldown=50/2118))
 
 # %% ../nbs/25_gates.ipynb #records-imports
@@ -284,7 +286,7 @@ gates = packed.but('gates', 'Let heads say nothing, mix in the token before, lea
     gate=SparseGate, embed=part(Smear, pattern=outer), block=but_first, trunk=ShortUNet,
     # the parent's, times the ratios of records 28, 30, 34 and 35: 1695/1750, 1705/1670, 1645/1660
     # and 1680/1645
-    fineweb=dict(steps=2120))
+    fineweb=dict(steps=2120, stage_rest=40/2120))
 
 # %% ../nbs/27_ngrams.ipynb #records-imports
 from .parts.ngrams import *

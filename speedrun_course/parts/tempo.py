@@ -34,5 +34,5 @@ def staged(r, step:int) -> Now:
         now.lr += (r.stage_rates[i]-1)*cooled(r, step)     # not of the floor
     if i and step < starts(r)[i] + r.stage_rest*r.steps: now.frozen = ('scalar',)
     fall = r.momentum_cooldown*r.steps
-    if fall: now.momentum -= (now.momentum-r.momentum_start)*min(1, max(0, 1 - (r.steps-step)/fall))
+    if fall: now.momentum -= (now.momentum-r.momentum_start)*min(1, max(0, 1 - (r.total-step)/fall))
     return now
