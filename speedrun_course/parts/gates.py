@@ -9,7 +9,7 @@ __all__ = ['channel_gate', 'SparseGate', 'Smear', 'but_first', 'ShortUNet']
 import torch, torch.nn as nn, torch.nn.functional as F
 from .baseline import Block, Keep, constant, param
 from .rotary import rms_norm
-from .shortcuts import UNet, lowered
+from .shortcuts import UNet
 from .values import ValueTables
 
 # %% ../../nbs/25_gates.ipynb #channel-gate
@@ -48,15 +48,4 @@ def but_first(r, i, then=Block):
 
 class ShortUNet(UNet):
     "A U-net without the skip that starts in the first layer (record 35)"
-    def __init__(self, r):
-        super().__init__(r)
-        self.skip = param(max(0, r.layers//2 - 1), role='scalar', init=constant(1))
-    def forward(self, x, ctx): # (B, T, d) -> (B, T, d)
-        n, ctx.x0 = len(self.skip), lowered(x)
-        x = ctx.x0
-        for i, block in enumerate(self.blocks):
-            j = len(self.blocks)-1-i                       # the mirror image of this block
-            if 1 <= j <= n: x = x + self.skip[n-j]*ctx.streams[j]
-            x = block(x, ctx)
-            ctx.streams.append(x)
-        return x
+    first = 1

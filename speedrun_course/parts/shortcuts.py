@@ -87,16 +87,17 @@ def lowered(x): # (B, T, d)
 
 class UNet(Stack):
     "The second half of the blocks sees the streams of the first, mirrored (record 11)"
-    neutral = dict(skip=0.)
+    neutral, first = dict(skip=0.), 0                      # the first layer with a skip
     def __init__(self, r):
         super().__init__(r)
-        self.skip = param(r.layers//2, role='scalar', init=constant(1))
+        self.skip = param(max(0, r.layers//2 - self.first), role='scalar', init=constant(1))
     def forward(self, x, ctx): # (B, T, d) -> (B, T, d)
         n, ctx.x0 = len(self.skip), lowered(x)
         x = ctx.x0
         for i, block in enumerate(self.blocks):
             j = len(self.blocks)-1-i                       # the mirror image of this block
-            if j < n: x = x + self.skip[n-1-j]*ctx.streams[j]
+            k = n-1 - (j-self.first)                       # its skip
+            if 0 <= k < n: x = x + self.skip[k]*ctx.streams[j]
             x = block(x, ctx)
             ctx.streams.append(x)
         return x
