@@ -8,9 +8,7 @@ __all__ = ['VERBS', 'parser', 'main']
 # %% ../nbs/95_program.ipynb #imports
 import sys
 from importlib import import_module
-from .errors import Parser, command, quiet_interrupt
-
-quiet_interrupt()
+from .errors import Parser, command, interruptible, quiet_interrupt
 
 # %% ../nbs/95_program.ipynb #verbs
 # verb -> its module, and what it does
@@ -55,8 +53,11 @@ def parser(verb:str='') -> Parser: # the verb whose options are wanted
 @command
 def main(argv=None) -> int: # the status that the process ends with
     "Do what a verb says"
-    argv = sys.argv[1:] if argv is None else list(argv)
+    as_program = argv is None                              # a notebook gives a list
+    argv = sys.argv[1:] if as_program else list(argv)
+    if as_program: quiet_interrupt()                       # while the verb's module is imported
     asked = parser(argv[0] if argv else '').parse_args(argv)
+    interruptible()
     return asked.do(asked)
 
 # %% ../nbs/95_program.ipynb #guard

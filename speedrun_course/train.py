@@ -9,7 +9,8 @@ __all__ = ['tell', 'list_records', 'add_train', 'add_machine', 'add_list', 'add_
 
 # %% ../nbs/53_train.ipynb #quiet
 from .errors import quiet_interrupt
-if __name__ == '__main__': quiet_interrupt()  # Ctrl-C while the libraries below are imported
+# as a program, which has a spec where a notebook has none: Ctrl-C while what follows is imported
+if __name__ == '__main__' and __spec__: quiet_interrupt()
 
 # %% ../nbs/53_train.ipynb #imports
 import gc, os, sys
