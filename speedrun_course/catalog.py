@@ -8,7 +8,8 @@ __all__ = ['DEFAULT', 'SURE_STEPS', 'RECORD_RUN', 'BEST', 'stated', 'records', '
 # %% ../nbs/97_catalog.ipynb #imports
 import speedrun_course.records as statements
 from .errors import BadInput
-from .recipe import PLACES, TRACKS, Recipe, merge, nearest, override, words
+from .ranges import nearest
+from .recipe import PLACES, TRACKS, Recipe, merge, override, words
 
 # %% ../nbs/97_catalog.ipynb #records
 def stated() -> dict: # name -> Recipe

@@ -22,7 +22,8 @@ from ..race.data import corpus
 from ..race.loop import Race, follow
 from ..race.results import (CONFIRM, PACKAGE, RESULTS, home, load_results,
                                           summary)
-from ..recipe import TARGET, digest, override, spelled
+from ..ranges import spelled
+from ..recipe import TARGET, digest, override
 
 # %% ../../nbs/87_audit.ipynb #summary
 def summarize(folder=None, track='pocket') -> dict: # record -> its results in numbers

@@ -9,7 +9,8 @@ __all__ = ['NEUTRAL', 'INK', 'PALE', 'LIGHT', 'EDGE', 'AROUND', 'LINES', 'name_o
 # %% ../../nbs/76_drawing.ipynb #imports
 from html import escape
 from ..parts.baseline import Keep, KeepQK, as_trained, everywhere, nothing_more
-from ..recipe import changes, part, spelled
+from ..ranges import spelled
+from ..recipe import changes, part
 
 # %% ../../nbs/76_drawing.ipynb #names
 NEUTRAL = Keep, KeepQK, as_trained, everywhere, nothing_more, None, ()

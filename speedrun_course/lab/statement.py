@@ -8,7 +8,8 @@ __all__ = ['Markdown', 'markdown_table', 'flat', 'moved', 'by_track', 'describe'
 # %% ../../nbs/75_statement.ipynb #imports
 from collections.abc import Mapping
 from .drawing import NEUTRAL
-from ..recipe import NUMBERS, PLACES, TRACKS, changes, spelled
+from ..ranges import spelled
+from ..recipe import NUMBERS, PLACES, TRACKS, changes
 
 # %% ../../nbs/75_statement.ipynb #markdown
 class Markdown(str):

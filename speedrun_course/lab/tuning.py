@@ -14,7 +14,8 @@ from ..errors import BadInput
 from .jobs import Job, add_work, collect, do_all, threads_for
 from .statistics import meets
 from ..race.results import RESULTS, need_clean_commit, seeds
-from ..recipe import NUMBERS, Recipe, TARGET, nearest, override
+from ..ranges import nearest
+from ..recipe import NUMBERS, Recipe, TARGET, override
 
 # %% ../../nbs/09_tuning.ipynb #steps-to-target
 def steps_to_target(r:Recipe, start:int, seeds=range(100, 110), track='pocket', alpha=.01,

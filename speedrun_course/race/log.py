@@ -16,7 +16,7 @@ from ..errors import BadInput, printable
 from ..files import write_whole
 from .checkpoint import facts_of
 from .results import PACKAGE, commit, machine
-from ..recipe import spelled
+from ..ranges import spelled
 
 # %% ../../nbs/99_log.ipynb #header
 RULE = '='*100

@@ -12,7 +12,8 @@ from dataclasses import replace
 import torch
 from ..catalog import record
 from ..errors import BadInput
-from ..recipe import NUMBERS, TRACKS, checked, digest
+from ..ranges import checked
+from ..recipe import NUMBERS, TRACKS, digest
 
 # %% ../../nbs/88_trust.ipynb #trusted
 FACTS = dict(record=str, track=str, step=int, digest=str, seed=int, changed=dict, chars=str, data=dict)

@@ -21,7 +21,8 @@ from ..race.checkpoint import load_checkpoint
 from ..race.data import ORIGINS, VAL_TOKENS, sha256
 from ..race.machine import trained_tokens
 from ..race.trust import data_of
-from ..recipe import NUMBERS, PLACES, Recipe, TARGET, differences, digest, spelled
+from ..ranges import spelled
+from ..recipe import NUMBERS, PLACES, Recipe, TARGET, differences, digest
 from .download import FINEWEB
 
 # %% ../../nbs/96_card.ipynb #run

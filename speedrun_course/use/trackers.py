@@ -14,7 +14,8 @@ from pathlib import Path
 from ..errors import BadInput, printable
 from ..race.machine import batches
 from ..race.results import commit, machine
-from ..recipe import NUMBERS, digest, nearest
+from ..ranges import nearest
+from ..recipe import NUMBERS, digest
 
 # %% ../../nbs/94_trackers.ipynb #tensorboard
 def tensorboard(out:Path, facts:dict, done:int): # -> log, finish, how to look
