@@ -23,6 +23,8 @@ from speedrun_course.lab.profile import floor, roofline, spent
 from speedrun_course.parts.baseline import GPT, Context, Now, attend
 from speedrun_course.parts.flex import Mask, blockwise, by_device, documents
 from speedrun_course.parts.fp8 import product8, scales
+from speedrun_course.parts.packed import Near
+from speedrun_course.parts.varlen import by_lengths_on
 from speedrun_course.race.data import Corpus, corpus
 from speedrun_course.race.loop import Race, follow, gradients
 from speedrun_course.race.machine import hardware
@@ -106,6 +108,40 @@ def flex(small):
     last = {r['near']: r['ms'] for r in rows if r['T'] == rows[-1]['T']}
     says = (f'forward and backward within {worst:.1%} of fp32 at up to {rows[-1]["T"]:,} tokens, '
             f'{last[None]/last[14]:.1f} times as fast there as causal attention without a mask')
+    return dict(rows=rows, says=says, passed=worst < .02)
+
+
+def lengths(small):
+    "Attention by lengths against the dense mask in fp32, and its time beside FlexAttention's."
+    rows = []
+    for T in [1024] if small else [16_384, 32_768, 49_152]:
+        torch._dynamo.reset()
+        torch.manual_seed(0)
+        tokens, other = text(T), by_device(DEVICE)
+        q, k, v, up = (torch.randn(1, 6, T, 128, device=DEVICE, dtype=torch.bfloat16) for _ in range(4))
+        leaves = [t.requires_grad_() for t in (q, k, v)]
+        backs = dict(flex=other) | (dict(lengths=by_lengths_on(DEVICE)) if DEVICE == 'cuda' else {})
+        for near in (128, 640, 1408):
+            def run(f, *leaves, up=up):
+                "As a step does: the mask made anew, forward, backward"
+                mask = Near(documents(tokens, 50256), torch.tensor(near, device=DEVICE), KERNELS)
+                mask.tokens = near
+                y = f(*leaves, Context(tokens, f, Now()), .12, mask)
+                return y, torch.autograd.grad(y, leaves, up)
+            exact = [t.detach().float().requires_grad_() for t in leaves]
+            want, wanted = run(blockwise, *exact, up=up.float())
+            for name, back in backs.items():
+                back = torch.compile(back, dynamic=False) if DEVICE == 'cuda' else back
+                y, grads = run(back, *leaves)
+                row = dict(T=T, near=near, back=name, forward=error(y, want),
+                           backward=[error(a, b) for a, b in zip(grads, wanted)])
+                row['ms'], row['mib'] = measured(lambda: run(back, *leaves))
+                rows.append(row)
+                print(row)
+    worst = max(max([r['forward'], *r['backward']]) for r in rows)
+    last = {r['back']: r['ms'] for r in rows if (r['T'], r['near']) == (rows[-1]['T'], 640)}
+    says = f'forward and backward within {worst:.1%} of fp32 at up to {rows[-1]["T"]:,} tokens'
+    if len(last) == 2: says += f", {last['flex']/last['lengths']:.2f} times as fast as FlexAttention"
     return dict(rows=rows, says=says, passed=worst < .02)
 
 
@@ -380,8 +416,8 @@ def after(small):
                 f"s; with a cache logits differ by {worst:.1%} at most")
 
 
-CHECKS = dict(flex=flex, window=window, fp8=fp8, sharded=sharded, record27=record27, diff=diff,
-              profile=profile, after=after)
+CHECKS = dict(flex=flex, lengths=lengths, window=window, fp8=fp8, sharded=sharded, record27=record27,
+              diff=diff, profile=profile, after=after)
 
 
 def main():

@@ -258,13 +258,15 @@ halves = tempo.but('halves', 'Keep matrices in sixteen bits, and what they lack 
 
 # %% ../nbs/24_packed.ipynb #records-imports
 from .parts.packed import *
+from .parts.varlen import *
 
 # %% ../nbs/24_packed.ipynb #packed-record
 packed = halves.but('packed', 'Pack whole documents; let windows jump, and rotary stretch with them',
     history=(29, 31, 33, 72), interpolated=True,
     alone=dict(whole='data schedule stage_clips', jumps='schedule stage_windows mix',
                yarn='schedule stage_windows mix scale_start qk', wide='score val_window'),
-    data=packing, schedule=in_stages, score=wide_view, qk=part(QKNorm, then=Stretched),
+    data=packing, backend=by_lengths_on, schedule=in_stages, score=wide_view,
+    qk=part(QKNorm, then=Stretched),
     mix=part(NearWindows, **halves.mix.keywords),
     pocket=dict(stage_windows=(24, 64, 96), scale_start=.1/.12),
     desk=dict(stage_windows=(64, 160, 256), stage_clips=(256, 512, 512), scale_start=.1/.12,

@@ -20,7 +20,7 @@ from ..files import write_json
 from ..parts import flex, fp8
 from ..parts.baseline import GPT, attend, traits_of, trained_like
 from ..parts.muon import newton_schulz
-from ..race.loop import gradients
+from ..race.loop import gradients, scored
 from ..race.machine import Hardware, hardware
 from ..race.results import commit
 from ..recipe import digest
@@ -177,7 +177,7 @@ class Step:
     def validate(self):
         self.model.eval()
         with torch.no_grad(), torch.autocast('cuda', self.hw.autocast):
-            self.forward(*self.tokens(self.r.val_seq or self.r.seq), self.r.score(self.r, self.now))
+            self.forward(*self.tokens(self.r.val_seq or self.r.seq), scored(self.r, self.now))
         self.model.train()
     def muon(self):
         shapes = {p.shape[-2:] for p in self.model.parameters() if p.role == 'matrix'}

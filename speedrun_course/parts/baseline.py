@@ -101,6 +101,7 @@ class Now:
     momentum: float = .95        # of the optimizers that have one
     window: torch.Tensor = None  # () tokens that attention may look back
     short: torch.Tensor = None   # () the same in layers that look less far; half of it by default
+    reach: tuple = ()            # window and short as plain numbers, for kernels that want them so
     angles: torch.Tensor = None  # (planes,) by which rotary turns a token; its own by default
     weights: torch.Tensor = None # (k,) weight in the loss of the k-th next token
     scale: torch.Tensor = None   # () factor on attention's logits

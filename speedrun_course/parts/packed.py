@@ -69,6 +69,9 @@ class Packed:
 def packing(r, corpus, seed=0): # -> a loader
     "Whole documents where they are shorter than a row, else as before (record 29)"
     short = skipped(places(corpus.train[0], r.bos), r.seq) <= .1
+    if not short and any(r.stage_clips):
+        raise BadInput('stage_clips: documents here are longer than rows, and none can be clipped; '
+                       f"add --set stage_clips={'+'.join('0'*len(r.stage_clips))}")
     return (Packed if short else aligned)(r, corpus, seed)
 
 packing.traits = Packed.traits
@@ -81,7 +84,8 @@ def in_stages(r, step:int): # -> Now
     if r.stage_windows:
         wide = (*r.stage_windows, r.window)                # the last is that of the extension
         j = i + (step >= r.steps)
-        now.window, now.short = (torch.tensor(w) for w in (wide[j], wide[j]//r.tile//2*r.tile))
+        now.reach = wide[j], wide[j]//r.tile//2*r.tile
+        now.window, now.short = map(torch.tensor, now.reach)
         now.angles, scale = turned(r, wide[:j+1])
         if r.scale_start: now.scale = torch.tensor(scale)
     return now
@@ -89,11 +93,13 @@ def in_stages(r, step:int): # -> Now
 def wide_view(r, now): # -> Now
     "The last validation looks further, in the layers that look far (records 33 and 35)"
     if not r.val_window or now.step+1 < r.total: return now
-    return replace(now, window=torch.tensor(r.val_window))
+    reach = r.val_window, *now.reach[1:]
+    return replace(now, window=torch.tensor(r.val_window), reach=reach if now.reach else ())
 
 # %% ../../nbs/24_packed.ipynb #near
 class Near(Mask):
     "The past of the token's document, up to a number of tokens away (record 29)" # near: () tokens
+    tokens = None                                          # `near` as a plain number, if known
     def rule(self): # -> f(row, head, query, key) -> may it see?
         past, near = self.past(), self.near
         return lambda b, h, q, k: past(b, h, q, k) & (q-k <= near)
@@ -115,6 +121,10 @@ class NearWindows(LongShort):
         if r.scale_start: self.last = last_window(r)[1]
     def forward(self, q, k, v, x, ctx): # (B, H, T, d/H) each, and the stream (B, T, d)
         return super().forward(q if ctx.now else q*self.last, k, v, x, ctx)
+    def mask(self, ctx):
+        found = super().mask(ctx)
+        if ctx.now and ctx.now.reach: found.tokens = ctx.now.reach[not self.long]
+        return found
     def near(self, window): return window
     def halved(self, near): return near//self.block//2*self.block
 

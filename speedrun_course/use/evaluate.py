@@ -15,7 +15,7 @@ import numpy as np, torch, torch.nn.functional as F
 from ..errors import BadInput, complain, printable
 from ..files import append_text, locked, read_lines, write_whole
 from ..race.data import corpus, sha256
-from ..race.loop import evaluate as mean_loss
+from ..race.loop import evaluate as mean_loss, scored
 from ..race.machine import check_tokens
 from .download import filled
 from .generate import add_checkpoint, trained
@@ -39,7 +39,7 @@ def val_loss(t, data) -> float: # nats per token
     "A trained model's validation loss, as the race measures it"
     check_text(t, data)
     hw, r = t.hw, t.r
-    now = r.score(r, replace(r.schedule(r, r.total-1), step=r.total-1).to(hw.device))
+    now = scored(r, replace(r.schedule(r, r.total-1), step=r.total-1).to(hw.device))
     with torch.autocast(hw.device, hw.autocast, enabled=hw.autocast is not None):
         return mean_loss(t.model, r, data, now, hw.chunk)
 
