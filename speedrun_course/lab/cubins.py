@@ -15,7 +15,7 @@ from ..errors import command
 from ..files import read_json, write_json, write_whole
 from .compiled import as_lines, ask_apart
 from .crosscompile import Watcher, empty, ptxas_said, too_large
-from .interpret import function_of, named
+from .interpret import function_of, named, tensors_of
 from .nogpu import GPUS, MADE_FOR, check_needs
 from .told import families
 from ..parts.kernels import ba_plus_caa, triton, xxt
@@ -48,22 +48,23 @@ def compiler(gpu:str, found:list) -> Callable: # found: gets a dict for each ker
             k = triton.compile(source, target=target, options=options)
         said, = ptxas_said(log.getvalue())
         m = k.metadata
-        found.append(dict(kernel=function_of(kernel).__name__, gpu=gpu, warps=m.num_warps,
-                          stages=m.num_stages, **said, shared=m.shared,
+        dtype = str(next(iter(tensors_of(arguments).values())).dtype).removeprefix('torch.')
+        found.append(dict(kernel=function_of(kernel).__name__, dtype=dtype, gpu=gpu,
+                          warps=m.num_warps, stages=m.num_stages, **said, shared=m.shared,
                           instructions=families(k.asm['ptx'])))
     return start
 
 # %% ../../nbs/77_cubins.ipynb #calls
-def shape(*sizes): return torch.empty(sizes, dtype=torch.bfloat16, device='meta')
+def shape(dtype, *sizes): return torch.empty(sizes, dtype=dtype, device='meta')
 
-CALLS = {'xxt': lambda start, **how: xxt(shape(8, 768, 3072), start=start, **how),
-         'ba_plus_caa': lambda start, **how: ba_plus_caa(shape(8, 768, 768), *QUINTIC[1:],
-                                                         start=start, **how)}
+CALLS = (lambda dtype, **how: xxt(shape(dtype, 8, 768, 3072), **how),
+         lambda dtype, **how: ba_plus_caa(shape(dtype, 8, 768, 768), *QUINTIC[1:], **how))
 
 def rows(gpu:str) -> list: # of dicts
-    "All kernels, compiled for a GPU"
+    "All kernels in the types that Muon may have, compiled for a GPU"
     found = []
-    for call in CALLS.values(): call(compiler(gpu, found))
+    for dtype in (torch.bfloat16, torch.float32):
+        for call in CALLS: call(dtype, start=compiler(gpu, found))
     return found
 
 def misfits(found:list) -> list: # of lines
@@ -111,12 +112,12 @@ def kept() -> dict:
 
 def table(found:list) -> str: # found: dicts of `rows`
     "A line for each kernel"
-    lines = [f"{'kernel':16}{'GPU':10}{'registers':>10}{'spilled':>9}{'shared memory':>23}"
+    lines = [f"{'kernel':16}{'type':10}{'GPU':10}{'registers':>10}{'spilled':>9}{'shared memory':>23}"
              '  multiplies by']
     for k in found:
         gpu, by = GPUS[k['gpu']], [n for n in k['instructions'] if 'mma' in n]
         spilled = k['stored'] + k['loaded']
-        lines.append(f"{k['kernel']:16}{gpu.title:10}{k['registers']:10}{spilled:9}"
+        lines.append(f"{k['kernel']:16}{k['dtype']:10}{gpu.title:10}{k['registers']:10}{spilled:9}"
                      f"{k['shared']:12,} of {gpu.shared:7,}  {', '.join(by) or 'single numbers'}")
     return '\n'.join(lines)
 

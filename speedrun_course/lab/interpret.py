@@ -99,8 +99,9 @@ def bits_in_memory(I, kind, raw): # kind: Triton's type -> PyTorch's, if low; ra
     handle, builder = I.TensorHandle, I.InterpreterBuilder
     load, store = builder.create_masked_load, builder.create_masked_store
     add = builder.create_atomic_rmw
-    def loaded(self, at, mask, other, *how):
-        if not (k := kind(t := at.get_element_ty())): return load(self, at, mask, other, *how)
+    def loaded(self, at, mask, other, *how, **more):
+        if not (k := kind(t := at.get_element_ty())):
+            return load(self, at, mask, other, *how, **more)
         fill = encoded(np.zeros(at.data.shape) if other is None else other.data, k)
         return handle(decoded(I._interpreter.load(at.data, mask.data, fill, raw(t)), k), t)
     def stored(self, at, x, mask, *how):
@@ -155,9 +156,9 @@ def watch(I, memory:Memory, see): # see(program, 'reads' or 'writes' or 'adds', 
             raise IndexError(f'program {self.grid_idx} {what} {outside} of {len(places)} numbers '
                              f'outside of {name}')
         see(self.grid_idx, what, name, places)
-    def loads(self, at, mask, *how):
+    def loads(self, at, mask, *how, **more):
         look(self, 'reads', at, mask)
-        return load(self, at, mask, *how)
+        return load(self, at, mask, *how, **more)
     def stores(self, at, x, mask, *how):
         look(self, 'writes', at, mask)
         return store(self, at, x, mask, *how)
