@@ -76,7 +76,7 @@ class PairTable(nn.Module):
     def __init__(self, r, then=OneTable, # the part that embeds the token alone
                  decay:float=5.): # weight decay, times that of its role
         super().__init__()
-        if r.ngrams != (2,): raise BadInput(f'ngrams={r.ngrams}: this record looks up pairs only')
+        if r.ngrams != (2,): raise BadInput('ngrams: this record has a table of pairs only; write 2')
         self.then, self.width = then(r), r.width
         self.pairs = param(r.ngram_rows, min(r.ngram_width, r.width), role='embed',
                            init=constant(0), decay=decay)
