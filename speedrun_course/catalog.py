@@ -34,10 +34,11 @@ def parts_of(r:Recipe) -> dict: # name -> Recipe
     "Each part of a record that can be tried alone: its parent with nothing else changed"
     found = {}
     for label, what in r.alone.items():
-        places, numbers = ([k for k in words(what) if (k in PLACES) == kind] for kind in (True, False))
+        own = what if isinstance(what, dict) else dict.fromkeys(words(what), ...)
+        places = {k: getattr(r, k) if v is ... else v for k, v in own.items() if k in PLACES}
+        numbers = [k for k in own if k not in PLACES]
         arm = r.parent.but(f'{r.parent.name}+{label}',
-                           f"Take only {' '.join(words(what))} from {r.name}", arm=True,
-                           **(what if isinstance(what, dict) else {k: getattr(r, k) for k in places}),
+                           f"Take only {' '.join(own)} from {r.name}", arm=True, **places,
                            **{track: taken(getattr(r, track), numbers) for track in TRACKS})
         found[arm.name] = arm
     return found

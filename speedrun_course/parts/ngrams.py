@@ -47,8 +47,8 @@ class NGramTables(nn.Module):
 class NGramMix(nn.Module):
     "Adds what the n-grams say to the stream, after another part (record 62)"
     neutral = dict(share=0.)
-    def __init__(self, r, i, then=X0Mix):
+    def __init__(self, r, i, then=X0Mix, start:float=.1): # its weight at first
         super().__init__()
-        self.then, self.share = then(r, i), param(role='scalar', init=constant(.1))
+        self.then, self.share = then(r, i), param(role='scalar', init=constant(start))
     def forward(self, x, ctx): # x (B, T, d) -> the same
         return self.then(x, ctx) + self.share*ctx.memo['ngrams']
