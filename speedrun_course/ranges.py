@@ -38,7 +38,7 @@ RANGES = dict(vocab=(1, 2**24), tokens=(0, 2**24), layers=(1, 1000), heads=SIZE,
               floor=SHARE, rates=(0, 1e30), momentum=SHARE, momentum_start=SHARE,
               momentum_warmup=SHARE, momentum_cooldown=SHARE, betas=SHARE, betas_of=SHARE,
               every=(1, 1000), eps=(1e-30, 1.), decay=(0, 1e6), decays=(0, 1e6),
-              clip=(0, 1e30), evals=(0, 1_000_000), uniform=(0, 100.))
+              clip=(0, 1e30), evals=MAYBE, eval_every=MAYBE, uniform=(0, 100.))
 WORDS = dict(pocket=78, desk=4096, fineweb=50257)          # token ids in the tracks' texts
 
 def each(name:str, value) -> list: # of (name, number)
@@ -70,6 +70,7 @@ def checked(r):
         if getattr(r, k) and len(getattr(r, k)) != len(r.stages):
             raise BadInput(f'{k}={spelled(getattr(r, k))}: write one for each of '
                            f'the {len(r.stages)} stages')
+    if r.evals and r.eval_every: raise BadInput('evals and eval_every: set one of them to 0')
     if r.precision not in ('fp32', 'bf16'):
         raise BadInput(f'precision={r.precision}: there are fp32 and bf16')
     if r.width % (2*r.heads):                              # positions turn pairs of numbers

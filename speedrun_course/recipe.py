@@ -99,7 +99,8 @@ class Numbers:
     decay: float = 0.          # weight decay, as a share of the learning rate
     decays: Mapping = field(default_factory=dict) # of a role, in multiples of `decay`
     clip: float = 0.           # longest gradient, 0 for any
-    evals: int = 0             # validations in a run
+    evals: int = 0             # validations in a run, evenly spaced
+    eval_every: int = 0        # or steps between them; the last one comes at the end
     # sd of starting matrices times √width, if an interval is drawn from; 0: if not
     uniform: float = 0.
     precision: str = ''        # of matrix products: fp32, bf16
@@ -153,6 +154,12 @@ class Recipe(Statement):
     def total(self) -> int:
         "Steps of a whole run"
         return self.steps + self.extension
+
+    @property
+    def validated(self) -> set:
+        "After which steps a run is validated"
+        if self.eval_every: return {*range(self.eval_every, self.total, self.eval_every), self.total}
+        return {round(self.total*k/self.evals) for k in range(1, self.evals+1)}
 
     def line(self) -> list:
         "All records from the first to this one"

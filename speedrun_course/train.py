@@ -229,7 +229,7 @@ def before_sharing(a, r): # parsed options, recipe
         for option in ('seeds', 'stop'):
             if getattr(a, option):
                 raise BadInput(f'--push-to-hub shares one whole run; leave --{option} out')
-        if not r.evals: raise BadInput('--push-to-hub shares a measured run; set evals above 0')
+        if not r.validated: raise BadInput('--push-to-hub shares a measured run; set evals above 0')
         check_repo(a.push_to_hub)
 
 # %% ../nbs/53_train.ipynb #one-run

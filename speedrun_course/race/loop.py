@@ -197,7 +197,7 @@ class Race(Setup):
 def ticks(race):
     "Run a race: a tick after every step, with a validation loss where one is due"
     r, watch = race.r, race.watch
-    evals = {round(r.total*k/r.evals) for k in range(1, r.evals+1)}
+    evals = r.validated
     while race.done < race.stop:
         watch.start()
         loss, val = race.step(), None

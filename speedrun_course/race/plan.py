@@ -188,7 +188,7 @@ def cost(r, machine:Machine) -> Cost:
     micro, w = micro_tokens(r, machine.memory, machine.gpus), work(r)
     a_minute = machine.gpus*machine.tera*1e12*machine.mfu*60   # FLOPs
     train = flops(r)*r.total/a_minute
-    besides = START + r.evals*VAL_TOKENS[r.track]*(w.linear+w.attention)/a_minute
+    besides = START + len(r.validated)*VAL_TOKENS[r.track]*(w.linear+w.attention)/a_minute
     most = max(map(math.prod, batches(r)))                 # tokens in a step
     return Cost(micro, most//machine.gpus//micro,
                 sum(memory(r, micro, machine.gpus).values()), train, besides,

@@ -178,7 +178,7 @@ def run_race(race, folder:RunFolder, track=lambda *tick_and_losses: None) -> dic
     with listening(race) as ear, folder.held():
         try:
             with undisturbed(race.hw), memory_of(race.r, race.hw, race.micro):
-                if race.r.track == 'fineweb' and race.r.evals and not race.done:
+                if race.r.track == 'fineweb' and race.r.validated and not race.done:
                     folder.write(first_look(race) + '\n')
                     if lead: bar.write(folder.lines[-1].strip())
                 follow(race, show)
