@@ -316,7 +316,7 @@ sprint = windows.but('sprint', 'Look up the last tokens together; make the rest 
 from .parts.targets import *
 
 # %% ../nbs/30_targets.ipynb #targets-record
-targets = gates.but('targets', 'Share the head, aim at more, bend logits lower, start attention awake',
+targets = gates.but('targets', 'Share the head, ask for more, bound logits, start attention from noise',
     history=(51, 53, 54, 64, 88), interpolated=True,
     alone=dict(tied=dict(head=LendingHead, init=part(small_head, then=gates.init),
                          events=((2/3, part_ways),)),
