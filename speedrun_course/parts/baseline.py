@@ -104,6 +104,7 @@ class Now:
     reach: tuple = ()            # window and short as plain numbers, for kernels that want them so
     angles: torch.Tensor = None  # (planes,) by which rotary turns a token; its own by default
     weights: torch.Tensor = None # (k,) weight in the loss of the k-th next token
+    prefix: torch.Tensor = None  # () weight in the loss of the next token's prefix
     scale: torch.Tensor = None   # () factor on attention's logits
     seq: int = 0                 # tokens in a row; 0: the recipe's
     clip: int = 0                # tokens that are read of a document; 0: all

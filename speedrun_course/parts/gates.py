@@ -37,7 +37,7 @@ class Smear(ValueTables):
         self.weight = param(1, min(reads, r.width), role='matrix', init=constant(0))
     def forward(self, ctx): # -> (B, T, d)
         super().forward(ctx)                               # looks up the tables
-        e = F.embedding(ctx.tokens, self.wte)
+        e = self.rows(ctx)
         before = ctx.before(e, 1)[:, :-1]                  # zeros before the first
         return rms_norm(e + self.share*channel_gate(e, self.weight)*before)
 

@@ -83,7 +83,12 @@ class TokenEmbed(nn.Module):
     def __init__(self, r):
         super().__init__()
         self.wte = param(r.tokens or r.vocab, r.width, role='embed', init=r.init(r, 'embed'))
-    def forward(self, ctx): return F.embedding(ctx.tokens, self.wte) # -> (B, T, d)
+    lenders = ()                                           # heads that may lend it their rows
+    def rows(self, ctx): # -> (B, T, d)
+        own = F.embedding(ctx.tokens, self.wte)
+        for head in self.lenders: own = head.lent(ctx.tokens, own)
+        return own
+    def forward(self, ctx): return self.rows(ctx)
 
 # %% ../../nbs/10_rotary.ipynb #trapezoid
 def cooled(r, step:int) -> float:

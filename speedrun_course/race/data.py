@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['MAGIC', 'VERSION', 'HEADER', 'SMALL', 'BOS', 'SHIPPED', 'ORIGINS', 'FINEWEB_SHARDS', 'VAL_TOKENS', 'write_shard',
            'Tokens', 'read_tokens', 'Shard', 'read_shard', 'encode', 'decode', 'mark', 'Corpus', 'characters',
-           'token_count', 'source', 'write_source', 'tokens_of', 'hold_out', 'sha256', 'corpus']
+           'token_count', 'source', 'write_source', 'bytes_of', 'tokens_of', 'hold_out', 'sha256', 'corpus']
 
 # %% ../../nbs/01_data.ipynb #imports
 import hashlib, math
@@ -132,6 +132,7 @@ class Corpus:
     @property
     def pieces(self) -> list:
         "The bytes of each token, BOS first; none where they are unknown"
+        if self.tokenizer: return bytes_of(self.tokenizer)
         return [b'', *(c.encode() for c in self.chars)] if self.chars else []
     @property
     def whole(self) -> bool:
@@ -177,6 +178,21 @@ def write_source(folder, shards:dict, origin:str, tokens:str):
     "Note where shards come from, and in which tokens they are written"
     write_json(Path(folder)/'source.json', dict(origin=origin, tokens=tokens,
                shards={name: mark([s]) for name, s in shards.items()}))
+
+# %% ../../nbs/01_data.ipynb #bytes-of
+def bytes_of(file) -> list: # of bytes, b'' for a token without text
+    "The bytes of each token of a `tokenizer.json`; none if it does not say"
+    told, shown = read_json(file, dict), {*range(33, 127), *range(161, 173), *range(174, 256)}
+    hidden = [b for b in range(256) if b not in shown]     # which stand in the file as other letters
+    byte = {chr(b): b for b in shown} | {chr(256+n): b for n, b in enumerate(hidden)}
+    found = [b'']*token_count(file)
+    try:
+        if told['decoder']['type'] != 'ByteLevel': return []
+        special = {t['id'] for t in told.get('added_tokens') or []}
+        for piece, i in told['model']['vocab'].items():
+            if i not in special: found[i] = bytes(byte[c] for c in piece)
+    except (AttributeError, KeyError, TypeError, IndexError): return []
+    return found
 
 # %% ../../nbs/01_data.ipynb #what-is-there
 def tokens_of(folder) -> dict: # chars, tokens, tokenizer, as in `Corpus`
