@@ -12,6 +12,7 @@ import math
 import torch, torch.nn as nn, torch.nn.functional as F
 from .baseline import Attention, Keep, Stack, constant, param
 from .muon import SplitQKV
+from .rotary import rms_norm
 from .shortcuts import X0Mix, lowered, uniform
 from .values import outer
 
@@ -120,7 +121,7 @@ class MuddMix(nn.Module):
         self.say = Coefficients(r.width, dict(stream=(keep, 0., 0.), values=(0., 0., 0.),
                                               gate=(given, given)))
     def forward(self, x, ctx): # (B, T, d)
-        c, streams = self.say(x), (x, ctx.x0, behind(ctx, self.at))
+        c, streams = self.say(rms_norm(x)), (x, ctx.x0, behind(ctx, self.at))
         ctx.memo['value mix', self.i] = mixed(c['values'], streams)
         ctx.memo['value gate', self.i] = c['gate']
         return mixed(c['stream'], streams)
@@ -133,7 +134,7 @@ class MuddOut(nn.Module):
         self.say = Coefficients(r.width, dict(out=(0., 0., -backout, 0.)))
     def forward(self, x, ctx): # (B, T, d)
         streams = ctx.x0, *(behind(ctx, layer) for layer in self.at)
-        return x + mixed(self.say(x)['out'], streams)
+        return x + mixed(self.say(rms_norm(x))['out'], streams)
 
 # %% ../../nbs/28_stream.ipynb #values
 def in_heads(e, v): # (B, T, d) -> (B, H, T, d/H), as the values are
