@@ -86,10 +86,11 @@ def clamped(lists, near): # from `block_lists`; () blocks in the window
 
 def sparse(mask): # -> BlockMask
     "For FlexAttention: the blocks to visit, which keep the window, and the rest of the rule"
-    if mask.sparse is None:
-        mask.sparse = BlockMask.from_kv_blocks(*mask.blocks(), BLOCK_SIZE=mask.block,
-                                               mask_mod=mask.detail())
-    return mask.sparse
+    made = mask.sparse
+    if made is None: made = BlockMask.from_kv_blocks(*mask.blocks(), BLOCK_SIZE=mask.block,
+                                                     mask_mod=mask.detail())
+    mask.sparse = made                                     # read again, Dynamo would find None
+    return made
 
 # %% ../../nbs/15_flex.ipynb #blockwise
 def strips(mask, height:int=128) -> list: # of (first query, after the last, first key, dense mask)

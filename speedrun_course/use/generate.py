@@ -48,10 +48,11 @@ class Cache:
         self.turn += 1
         return self.slots[self.turn-1]
     def __call__(self, q, k, v, ctx, scale=None, mask=None): # as for `attend`
-        room = lambda t: t.new_empty(*t.shape[:2], self.room, t.shape[3])
-        held, end = self.slot(lambda: [room(k), room(v)]), self.length
-        for all, new in zip(held, (k, v)): all[:, :, self.start:end] = new
-        first, see = visible(mask, self.start, end, q.device)
+        each = k.shape[2]//(self.length-self.start)        # keys of a token: two in paired layers
+        room = lambda t: t.new_empty(*t.shape[:2], each*self.room, t.shape[3])
+        held, start, end = self.slot(lambda: [room(k), room(v)]), each*self.start, each*self.length
+        for all, new in zip(held, (k, v)): all[:, :, start:end] = new
+        first, see = visible(mask, start, end, q.device)
         k, v = (all[:, :, first:end] for all in held)
         return F.scaled_dot_product_attention(q, k, v, attn_mask=see, scale=scale,
                                               enable_gqa=q.shape[1] != k.shape[1])
