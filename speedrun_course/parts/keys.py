@@ -75,7 +75,9 @@ class PairedHeads(NearWindows):
         name = 'rows', self.long
         if name not in ctx.memo:
             one = super().mask(ctx)                        # the window's number stays
-            ctx.memo[name] = self.kind(one.doc.repeat_interleave(2, 1), one.near, self.block)
+            both = self.kind(one.doc.repeat_interleave(2, 1), one.near, self.block)
+            both.tokens = one.tokens
+            ctx.memo[name] = both
         return ctx.memo[name]
     def forward(self, q, k, v, x, ctx): # (B, H, T, d/H) each, and the stream (B, T, d)
         return separated(super().forward(*map(interleaved, (q, k, v)), x, ctx))
@@ -88,9 +90,10 @@ class PairwiseQKV(nn.Module):
         self.heads, init = r.heads, r.init(r, 'matrix')
         self.qk = param(r.heads, 2*r.width//r.heads, r.width, role='matrix', init=init)
         self.v = param(r.width, r.width, role='matrix', init=init)
+    def matrices(self): return self.qk.flatten(0, 1), self.v # of queries and keys, and of values
     def forward(self, x): # (B, T, d) -> three of (B, H, T, d/H)
-        q, k = F.linear(x, self.qk.flatten(0, 1)).chunk(2, -1)
-        v = F.linear(x, self.v)
+        qk, v = (F.linear(x, w) for w in self.matrices())
+        q, k = qk.chunk(2, -1)
         return [t.unflatten(-1, (self.heads, -1)).transpose(1, 2) for t in (q, k, v)]
 
 # %% ../../nbs/26_keys.ipynb #exclusive
@@ -141,9 +144,11 @@ class Composable(NearWindows):
     def louder(self, ctx): # factor on logits, as attention has it
         if ctx.now is None: return self.last
         return 1. if ctx.now.scale is None else ctx.now.scale
+    def weights(self, x, ctx): # of the maps that are mixed, and of what they fetch: (B, T, H) each
+        return channel_gate(x, self.take), F.linear(x[..., :self.give.shape[1]], self.give)
     def forward(self, q, k, v, x, ctx): # (B, H, T, d/H) each, and the normalised input (B, T, d)
         y, n = super().forward(q, k, v, x, ctx), self.before
         k, v = (ctx.before(t.transpose(1, 2), n).transpose(1, 2) for t in (k, v))
         doc = F.pad(self.mask(ctx).doc, (n, 0), value=-1)[:, ctx.start:]
-        w1, w2 = channel_gate(x, self.take), F.linear(x[..., :self.give.shape[1]], self.give)
+        w1, w2 = self.weights(x, ctx)
         return y + composed(q, k, v, w1, w2, doc, self.scale*self.louder(ctx))
