@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['TILE', 'HELD', 'products_back8', 'by_formula', 'offset', 'bend', 'terms', 'aims', 'slope', 'keep', 'two_reads',
-           'one_read', 'form_for', 'loss_and_gradient', 'targets', 'turn_kernel', 'turned', 'products_back', 'HeadLoss',
-           'FusedHead']
+           'unknown', 'one_read', 'form_for', 'loss_and_gradient', 'targets', 'turn_kernel', 'turned', 'products_back',
+           'HeadLoss', 'FusedHead']
 
 # %% ../../nbs/33_loss.ipynb #imports
 import torch, torch.nn.functional as F
@@ -47,21 +47,21 @@ def terms(s, j, n, top): # j: the places of the logits in the row
 # %% ../../nbs/33_loss.ipynb #aims
 @jit
 def aims(Z, Y, W, n, top, shift, width, k: tl.constexpr): # of a row
-    "Targets and weights, the sum of the weights, and the sum of the weighted bent logits"
-    ys, ws, total, hits = (), (), 0., 0.
+    "The sum of the targets' weights, and of their weighted bent logits"
+    total, hits = 0., 0.
     for i in tl.static_range(k):
         y = tl.load(Y + i)
         there = (y >= 0) & (y < n)
         w = tl.where(there, tl.load(W + i), 0.)
+        total += w
         hits += w*top*bend(tl.load(Z + y, there, 0.), shift, width)
-        ys, ws, total = ys + (y.to(tl.int32),), ws + (w,), total + w
-    return ys, ws, total, hits
+    return total, hits
 
 @jit
-def slope(s, j, lse, ys, ws, total, top, factor, k: tl.constexpr): # factor: A/C, in a unit
+def slope(s, j, lse, Y, W, total, top, factor, k: tl.constexpr): # factor: A/C, in a unit
     "The gradient of the row's loss, at places j"
     g = total*tl.exp(top*s - lse)
-    for i in tl.static_range(k): g -= tl.where(j == ys[i], ws[i], 0.)
+    for i in tl.static_range(k): g -= tl.where(j == tl.load(Y + i), tl.load(W + i), 0.)
     return factor*s*(1 - s)*g
 
 @jit
@@ -77,7 +77,7 @@ def two_reads(Z, Y, W, L, G, n, top: tl.constexpr, shift: tl.constexpr, width: t
     "Program p: loss and gradient of row p, T logits at a time (record 67)"
     row, sums = tl.program_id(0), tl.zeros((T,), tl.float32)
     Z, Y, G = Z + offset(row, n), Y + offset(row, k), G + offset(row, n)
-    ys, ws, total, hits = aims(Z, Y, W, n, top, shift, width, k)
+    total, hits = aims(Z, Y, W, n, top, shift, width, k)
     for at in range(0, n, T):
         j = at + tl.arange(0, T)
         sums += terms(bend(tl.load(Z + j, j < n, 0.), shift, width), j, n, top)
@@ -86,9 +86,15 @@ def two_reads(Z, Y, W, L, G, n, top: tl.constexpr, shift: tl.constexpr, width: t
     for at in range(0, n, T):
         j = at + tl.arange(0, T)
         s = bend(tl.load(Z + j, j < n, 0.), shift, width)
-        keep(G, slope(s, j, lse, ys, ws, total, top, top/width/scale, k), j, n, most)
+        keep(G, slope(s, j, lse, Y, W, total, top, top/width/scale, k), j, n, most)
 
 # %% ../../nbs/33_loss.ipynb #one-read
+@jit
+def unknown(x, never): # never: a number that is 0
+    "The same x, for which the compiler cannot use what it computed of x before"
+    bits: tl.constexpr = tl.int16 if x.dtype.primitive_bitwidth == 16 else tl.int32
+    return (x.to(bits, bitcast=True) ^ never.to(bits)).to(x.dtype, bitcast=True)
+
 @jit
 def one_read(Z, Y, W, L, G, n, top: tl.constexpr, shift: tl.constexpr, width: tl.constexpr,
              scale: tl.constexpr, most: tl.constexpr, k: tl.constexpr, T: tl.constexpr,
@@ -96,17 +102,17 @@ def one_read(Z, Y, W, L, G, n, top: tl.constexpr, shift: tl.constexpr, width: tl
     "Program p: loss and gradient of row p, whose logits stay in registers (record 79)"
     row, sums, held = tl.program_id(0), tl.zeros((T,), tl.float32), ()
     Z, Y, G = Z + offset(row, n), Y + offset(row, k), G + offset(row, n)
-    ys, ws, total, hits = aims(Z, Y, W, n, top, shift, width, k)
+    total, hits = aims(Z, Y, W, n, top, shift, width, k)
     for i in tl.static_range(m):
         j = i*T + tl.arange(0, T)
         held += (tl.load(Z + j, j < n, 0.),)
         sums += terms(bend(held[i], shift, width), j, n, top)
-    lse = top + tl.log(tl.sum(sums))
+    lse, never = top + tl.log(tl.sum(sums)), tl.sum(sums) < 0
     tl.store(L + row, total*lse - hits)
     for i in tl.static_range(m):
         j = i*T + tl.arange(0, T)
-        s = bend(held[i], shift, width)
-        keep(G, slope(s, j, lse, ys, ws, total, top, top/width/scale, k), j, n, most)
+        s = bend(unknown(held[i], never), shift, width)
+        keep(G, slope(s, j, lse, Y, W, total, top, top/width/scale, k), j, n, most)
 
 # %% ../../nbs/33_loss.ipynb #loss-and-gradient
 TILE, HELD = 8192, 7*8192                                  # logits in a tile; in a row that fits
@@ -173,7 +179,7 @@ products_back8 = operator(products_back, lambda g8, x8, w8, sx, sw, sg, kind: (
 
 # %% ../../nbs/33_loss.ipynb #head-loss
 class HeadLoss(torch.autograd.Function):
-    "The sum of the losses of all rows, which keeps the gradient of the logits, not them (record 67)"
+    "The sum of all rows' losses; it keeps the gradient of the logits in place of them (record 67)"
     @staticmethod
     def forward(ctx, x, w, ys, ws, cap, scales=None): # (N, d), (V, d), targets -> () loss
         if scales: z, *factors = product8(x, w, *scales)
