@@ -409,18 +409,20 @@ targets = gates.but('targets', 'Share the head, ask for more, bound logits, star
 
 # %% ../nbs/34_record89.ipynb #records-imports
 from .parts.baseline import Keep            # noqa: F811
+from .parts.fusedmlp import *
 from .parts.varlen import *
 from .parts.record89 import *
 
 # %% ../nbs/34_record89.ipynb #record89-record
 record89 = targets.but('record89', 'Let two small networks tell layers what to do; take all the rest',
     history=(85, 89),
-    embed=part(SignedPairs, then=part(OneTable, then=slow_smear)), inject=Keep, backend=by_lengths_on,
+    embed=part(SignedPairs, then=part(OneTable, then=slow_smear)), inject=Keep,
+    backend=by_lengths_on,
     project=LoudPairs, linear=LoudMatrix, qk=keys.qk, gate=Told,
     value=part(but_last, then=GatedValues, last=part(MuddValues, pattern=own)),
     mix=part(among, layers=last, here=part(ToldComposable, **gates.mix.keywords), there=keys.mix),
     attn=part(begun, then=part(all_but, place=7/12, attention=SavedAttention)),
-    mlp=quick_mlp, block=three_kinds, trunk=part(Wired, wires=Tellers, leave=MixedOut),
+    mlp=part(quick_mlp, then=FP8MLP), after=refresh, block=three_kinds, trunk=part(Wired, wires=Tellers, leave=MixedOut),
     optim=part(Halves, scale=spectral, orthogonalise=part(even_rows, beta=.9), apply=cautious_step,
                adam=cautious_adamw, bucket=TouchedRows),
     pocket=tables.pocket | dict(decays=targets.pocket['decays'], rates=targets.pocket['rates']),
