@@ -33,7 +33,8 @@ def tile_of_abt(A, B, i, j, m, n, k, sa, ka, sb, kb, # distances between rows, a
 def tile_at(C, i, j, m, n, T: tl.constexpr, N: tl.constexpr):
     "Addresses of tile (i, j) of an m × n matrix without gaps, and which are inside of it"
     rows, cols = i*T + tl.arange(0, T), j*N + tl.arange(0, N)
-    return C + rows[:, None].to(tl.int64)*n + cols[None, :], (rows[:, None] < m) & (cols[None, :] < n)
+    inside = (rows[:, None] < m) & (cols[None, :] < n)
+    return C + rows[:, None].to(tl.int64)*n + cols[None, :], inside
 
 # %% ../../nbs/32_mlp.ipynb #relu2-kernel
 @jit
@@ -55,8 +56,8 @@ def programs(x) -> int:
 
 def deal_out(start, kernel, A, *args): # start: what runs kernels; None: `launch`
     "Start a persistent kernel with tiles that fit GPUs with 100 KB of shared memory, too"
-    (start or launch)(kernel, (programs(A),), A, *args, T=128, N=128, K=128//A.itemsize, num_warps=8,
-                      num_stages=3)
+    (start or launch)(kernel, (programs(A),), A, *args, T=128, N=128, K=128//A.itemsize,
+                      num_warps=8, num_stages=3)
 
 def relu2(x, w, # (m, k) and (n, k), with any strides
           start=None # what runs the kernel; None: `launch` on a GPU, and PyTorch elsewhere
@@ -99,7 +100,7 @@ def relu2_gradients(ctx, g): # -> of x, up and out, from what `ctx` keeps
     return pre @ up.to(g.dtype).mT, (x.mT @ pre).to(up.dtype), (g.mT @ post).to(out.dtype)
 
 class FusedReLU2(torch.autograd.Function):
-    "relu(x up)² outᵀ; x is (m, d), up and out are (d, h), in the precision of x (records 59 and 87)"
+    "relu(x up)² outᵀ of (m, d), (d, h) and (d, h), in the precision of x (records 59 and 87)"
     @staticmethod
     def forward(ctx, x, up, out, start=None):
         ctx.start, post = start, relu2(x, up.to(x.dtype).mT, start)
@@ -140,7 +141,8 @@ def times8(a, b, scale): # (m, k) and (n, k) in eight bits; () -> (m, n) in fp32
     "The eager formula of a scaled product a bᵀ"
     with torch.autocast('cpu', enabled=False): return a.float() @ b.float().mT*scale
 
-def relu2_fp8(x8, w8, sx, sw, sp, # (m, k) and (n, k) in eight bits; () scales of x, w and the square
+def relu2_fp8(x8, w8, # (m, k) and (n, k) in eight bits
+              sx, sw, sp, # () scales of x, w and the square
               kind:torch.dtype, # of the square
               start=None) -> tuple: # (m, n), the same in eight bits, () its maximum
     "relu(x wᵀ)² from eight bits, also in eight bits (records 84 and 89)"
@@ -164,7 +166,8 @@ class FP8ReLU2(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x, up, out, s_up, s_post, s_out, start=None):
         s_x, ctx.start = scale_of(x.abs().max().float()), start
-        x8, up8, out8 = to_fp8(x, s_x, E4), to_fp8(up.mT, s_up, E4).contiguous(), to_fp8(out, s_out, E4)
+        x8, up8 = to_fp8(x, s_x, E4), to_fp8(up.mT, s_up, E4).contiguous()
+        out8 = to_fp8(out, s_out, E4)
         post, post8, top = relu2_fp8(x8, up8, s_x, s_up, s_post, x.dtype, start)
         ctx.save_for_backward(x, post, up, out)
         ctx.mark_non_differentiable(top)
@@ -188,7 +191,8 @@ class FP8MLP(AlikeMLP):
         if r.width % 16: raise BadInput(f'width={r.width}: products in fp8 need multiples of 16')
         for name in ('s_up', 's_post', 's_out', 'top_post', 'top_out'):
             self.register_buffer(name, torch.full((), float(name == 's_post')))
-        self.up.init, self.out.init = heard(self.up.init, self.see_up), heard(self.out.init, self.see_out)
+        self.up.init = heard(self.up.init, self.see_up)
+        self.out.init = heard(self.out.init, self.see_out)
     def see_up(self, w): self.s_up.copy_(scale_of(w.abs().max()))
     def see_out(self, w, exact=True): # else as large as it was before, and a margin
         top = w.abs().max()
