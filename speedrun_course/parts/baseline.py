@@ -79,6 +79,7 @@ class LayerNorm(nn.Module):
 class Traits:
     "What the rest of the program may ask of a part, without knowing which part it is"
     skips: float = 0.     # of a loader: tokens it leaves out, for one that it reads
+    clips: bool = False   # of a loader: does it read no more of a document than a step says?
     summed: bool = False  # of a loss: in training, is it the sum over tokens?
     precision: str = ''   # of a head's product: what it multiplies in, if not as the rest
     muon: bool = False    # of an optimizer: do matrices have Muon?

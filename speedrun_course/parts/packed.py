@@ -45,7 +45,7 @@ def joined(tokens, pieces, size:int): # -> (size,) token ids, which know their f
 # %% ../../nbs/24_packed.ipynb #packed
 class Packed:
     "Rows of documents, each from its start, clipped at a length of the stage (records 29 and 72)"
-    traits = Traits(skips=.25)                             # for a token read; more than the estimate
+    traits = Traits(skips=.25, clips=True)                 # skips: more than the estimate
     def __init__(self, r, corpus, seed=0): # the seed is for other readers: no chance in this order
         self.bos, self.seq, self.vocab, self.corpus = r.bos, r.seq, ids_of(r), corpus
         self.shard, self.at, self.known = 0, 0, None       # at: the next document
@@ -77,9 +77,6 @@ class Packed:
 def packing(r, corpus, seed=0): # -> a loader
     "Whole documents where they are shorter than a row, else as before (record 29)"
     short = skipped(places(corpus.train[0], r.bos), r.seq) <= .1
-    if not short and any(r.stage_clips):
-        raise BadInput('stage_clips: documents here are longer than rows, and none can be clipped; '
-                       f"add --set stage_clips={'+'.join('0'*len(r.stage_clips))}")
     return (Packed if short else aligned)(r, corpus, seed)
 
 packing.traits = Packed.traits

@@ -147,14 +147,16 @@ class Setup(Progress):
         low = r if self.hw.autocast or r.precision == 'fp32' else replace(r, precision='fp32')
         self.optim, reader = r.optim(self.model, low), r.data(r, corpus, seed)
         if self.hw.compile: self.optim.compile()
-        self.loader = Ahead(reader) if self.hw.ahead > 1 else reader
+        self.loader, self.clips = reader, traits_of(reader).clips
+        if self.hw.ahead > 1: self.loader = Ahead(reader)
         self.events = {round(share*r.steps): event for share, event in r.events}
         self.summed = traits_of(r.loss).summed
         self.watch = Stopwatch(self.hw.sync)
 
     def at(self, step:int) -> Now: # on the CPU
         "What the schedule decides for a step"
-        return replace(self.r.schedule(self.r, step), step=step)
+        now = replace(self.r.schedule(self.r, step), step=step)
+        return now if self.clips else replace(now, clip=0) # whole documents
 
     def repeat_events(self, step:int):
         "Let the events before a step change the model, whose tensors are loaded afterwards"
