@@ -148,6 +148,9 @@ def introduced(race) -> list: # of lines
     if race.micro:
         cut = ' (rows are cut: attention does not reach across)' if race.micro < r.seq else ''
         lines.append(f'micro-batches of {race.micro:,} tokens{cut}')
+    if not race.corpus.pieces and any(hasattr(m, 'spell') for m in race.model.modules()):
+        lines.append('the bytes of tokens are not known here, so the loss of prefixes is off; put '
+                     "the tokens' tokenizer.json beside the shards to have it")
     if race.done: lines.append(f'going on after step {race.done}')
     return lines
 
