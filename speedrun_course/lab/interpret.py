@@ -213,7 +213,7 @@ class Touches:
     def programs(self) -> list: # of tuples, as they are counted
         return list(product(*map(range, self.grid)))
     def races(self) -> list: # of lines
-        "What depends on which program is faster"
+        "What depends on which program is faster; atomic adds are not looked at"
         lines = []
         for name in self.shapes:
             reads, writes = self.found['reads'][name], self.found['writes'][name]

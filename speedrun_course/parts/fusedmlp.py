@@ -131,7 +131,8 @@ def fp8_kernel(A, B, SA, SB, SP, P, Q, TOP, m, n, k, sa, ka, sb, kb,
         tl.store(at, post, inside)
         q = post.to(tl.float32)
         top = tl.maximum(top, tl.max(q))
-        q = tl.where(q > 448*sp, 448., q/sp)
+        # an infinity becomes NaN, as in PyTorch, so that the loss shows it
+        q = tl.where(q > 448*sp, tl.where(q < float('inf'), 448., float('nan')), q/sp)
         at, inside = tile_at(Q, i, j, m, n, T, N)
         tl.store(at, q.to(Q.dtype.element_ty), inside)
     tl.store(TOP + tl.program_id(0), top)

@@ -76,10 +76,10 @@ class PairedHeads(NearWindows):
         if name not in ctx.memo:
             one = super().mask(ctx)                        # the window's number stays
             both = self.kind(one.doc.repeat_interleave(2, 1), one.near, self.block)
-            both.tokens = one.tokens
+            both.tokens, both.times = one.tokens, 2
             ctx.memo[name] = both
         return ctx.memo[name]
-    def forward(self, q, k, v, x, ctx): # (B, H, T, d/H) each, and the stream (B, T, d)
+    def forward(self, q, k, v, x, ctx): # (B, H, T, d/H) each, and the normalised input (B, T, d)
         return separated(super().forward(*map(interleaved, (q, k, v)), x, ctx))
 
 # %% ../../nbs/26_keys.ipynb #pairwise

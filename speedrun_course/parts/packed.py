@@ -104,7 +104,7 @@ def wide_view(r, now): # -> Now
 # %% ../../nbs/24_packed.ipynb #near
 class Near(Mask):
     "The past of the token's document, up to a number of tokens away (record 29)" # near: () tokens
-    tokens = None                                          # `near` as a plain number, if known
+    tokens, times = None, 1                                # `near` as a plain number; rows of a token
     def rule(self): # -> f(row, head, query, key) -> may it see?
         past, near = self.past(), self.near
         return lambda b, h, q, k: past(b, h, q, k) & (q-k <= near)

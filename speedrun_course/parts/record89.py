@@ -104,7 +104,7 @@ class LoudMatrix(Matrix):
     def forward(self, x): return F.linear(x, self.scale*self.weight) # (..., n_in) -> (..., n_out)
 
 def quick_mlp(r, i, then=AlikeMLP): # the MLP, whose matrices have one shape
-    "An MLP whose matrices learn at 2 and 4 times the base rate, and decay at the base (record 48)"
+    "An MLP whose matrices learn, and decay, at 2 and 4 times the base rate (record 48)"
     mlp = then(r, i)
     for w, rate in ((mlp.up, 2.), (mlp.out, 4.)): w.rate, w.decay = rate, 1/rate
     return mlp

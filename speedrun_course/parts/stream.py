@@ -94,11 +94,10 @@ class Coefficients(nn.Module):
     neutral = dict(w2=0.)
     def __init__(self, width:int, # of the stream that it reads
                  start:dict, # name -> the numbers before training
-                 scale=None, # a parameter that starts at SCALE; by default SCALE, which stays
                  hidden=64, rate=.05, # learning rate, over that of scalars
                  decay=0.):           # weight decay of both matrices, times that of scalars
         super().__init__()
-        self.scale, self.sizes = SCALE if scale is None else scale, [*map(len, start.values())]
+        self.sizes = [*map(len, start.values())]
         self.names, first = [*start], [x/SCALE for numbers in start.values() for x in numbers]
         how = dict(role='scalar', rate=rate, betas=(.9, .99))
         self.w1 = param(hidden, width, init=uniform((3*width)**-.5), decay=decay, **how)
@@ -106,7 +105,7 @@ class Coefficients(nn.Module):
         self.b = param(len(first), init=lambda p, generator: p.copy_(torch.tensor(first)), **how)
     def forward(self, x): # (B, T, width) -> name -> (B, T, numbers)
         h = F.linear(F.gelu(F.linear(x, self.w1)), self.w2)
-        c = self.scale*(h + self.b)                        # in fp32, as b is
+        c = SCALE*(h + self.b)                             # in fp32, as b is
         return dict(zip(self.names, c.type_as(x).split(self.sizes, -1)))
 
 def mixed(c, streams): # (B, T, n), and n of (B, T, d) -> (B, T, d)

@@ -58,7 +58,7 @@ def ahead(y, # (B, T) next tokens
 def falling(r, step:int, weight:float, during:int) -> float: # the number of a stage
     "A weight that falls to zero within one stage (record 53)"
     begin, end = [*starts(r), r.steps][during : during+2]
-    return weight*min(1, max(0, (end-step)/(end-begin)))
+    return weight*min(1, max(0, (end-step)/max(1, end-begin)))
 
 def aimed(r, step:int, then=in_stages, # the schedule of all else
           further=(.5, .25), prefix=.25): # weights at the start

@@ -38,7 +38,7 @@ def by_lengths(other, kinds=HALF): # attention for masks and precisions that thi
         key = 'starts', T                                  # layers share the list
         if key not in ctx.memo: ctx.memo[key] = starts(mask.doc, room(B*T))
         at, fits = ctx.memo[key]
-        most = min(T, ctx.now.clip or T)                   # the kernel makes room for such rows
+        most = min(T, mask.times*ctx.now.clip or T)        # the kernel makes room for such rows
         fits = fits & (at.diff().max() <= most)
         rows = (t.transpose(1, 2).flatten(0, 1) for t in low)              # (B*T, heads, d)
         y = varlen.varlen_attn(*rows, at, at, most, most, scale=scale, window_size=(near, 0),
