@@ -8,6 +8,7 @@ __all__ = ['told', 'Tellers', 'Told', 'ToldComposable', 'GatedValues', 'LoudPair
 
 # %% ../../nbs/34_record89.ipynb #imports
 import torch, torch.nn as nn, torch.nn.functional as F
+from ..errors import BadInput
 from .baseline import Keep, constant, param
 from .gates import Smear, channel_gate
 from .keys import Composable, PairwiseQKV, exclusive, in_pairs
@@ -36,6 +37,7 @@ class Tellers(nn.Module):
     neutral = dict(skip=-torch.inf)
     def __init__(self, r):
         super().__init__()
+        if r.layers < 4: raise BadInput(f'layers={r.layers}: this record needs 4 or more')
         self.start, self.end = deep(r, 4/12), deep(r, 7/12)
         each, how = (1.,)*r.heads, dict(rate=.02, decay=1.)
         late = dict(skip=(.5,), take=each, give=(0.,)*r.heads)
