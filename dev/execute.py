@@ -28,7 +28,8 @@ from nbdev.config import get_config
 
 from cells import directives, fold, lessons, nbs, root
 
-skip_flags = set(get_config(path=root).tst_flags.split()) - {'exercise'}
+# cells that need Triton leave themselves out where there is none
+skip_flags = set(get_config(path=root).tst_flags.split()) - {'exercise', 'triton'}
 # A kernel would add the version of its Python, which is another one on each machine.
 LANGUAGE = dict(file_extension='.py', mimetype='text/x-python', name='python',
                 nbconvert_exporter='python', pygments_lexer='ipython3')

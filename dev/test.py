@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 
 from cells import lessons, nbs, root
@@ -33,7 +34,8 @@ def tested(notebook, slow, said):
     sys.path.remove(str(root/'dev'))   # a notebook has no neighbours here
     os.chdir(root)
     from nbdev.test import nbdev_test
-    try: nbdev_test(path=str(notebook), flags='slow'*slow)
+    flags = ['slow']*slow + ['triton']*bool(find_spec('triton'))           # made for Linux only
+    try: nbdev_test(path=str(notebook), flags=' '.join(flags))
     finally: atexit._run_exitfuncs()   # temporary folders go; a process of multiprocessing leaves them
 
 
