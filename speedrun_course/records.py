@@ -409,7 +409,9 @@ targets = gates.but('targets', 'Share the head, ask for more, bound logits, star
 
 # %% ../nbs/34_record89.ipynb #records-imports
 from .parts.baseline import Keep            # noqa: F811
+from .parts.fusedloss import FusedHead
 from .parts.fusedmlp import *
+from .parts.kernels import ba_plus_caa, xxt
 from .parts.varlen import *
 from .parts.record89 import *
 
@@ -423,9 +425,10 @@ record89 = targets.but('record89', 'Let two small networks tell layers what to d
     mix=part(among, layers=last, here=part(ToldComposable, **gates.mix.keywords), there=keys.mix),
     attn=part(begun, then=part(all_but, place=7/12, attention=SavedAttention)),
     mlp=part(quick_mlp, then=FP8MLP), after=refresh, block=three_kinds,
-    trunk=part(Wired, wires=Tellers, leave=MixedOut),
-    optim=part(Halves, scale=spectral, orthogonalise=part(even_rows, beta=.9), apply=cautious_step,
-               adam=cautious_adamw, bucket=TouchedRows),
+    trunk=part(Wired, wires=Tellers, leave=MixedOut), head=FusedHead,
+    optim=part(Halves, scale=spectral, apply=cautious_step, adam=cautious_adamw, bucket=TouchedRows,
+               orthogonalise=part(even_rows, beta=.9, orthogonalise=part(
+                   polar_express, gram=xxt, quadratic=ba_plus_caa))),
     pocket=tables.pocket | dict(decays=targets.pocket['decays'], rates=targets.pocket['rates']),
     desk=tables.desk | dict(decays=targets.desk['decays'], rates=targets.desk['rates']),
     fineweb=dict(steps=1270, extension=15, cooldown=.6, floor=.15, evals=0, eval_every=250, ngrams=(2,),

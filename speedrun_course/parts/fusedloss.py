@@ -14,8 +14,8 @@ from ..errors import BadInput
 from .baseline import traits_of
 from .fp8 import E5, operator, product8, scaled_product
 from .kernels import jit, launch, tl
-from .record27 import PatientHead
 from .shortcuts import lowered
+from .targets import LendingHead
 
 # %% ../../nbs/33_loss.ipynb #formula
 def by_formula(z, ys, ws, top, shift, width): # (N, V) logits, (N, k) ids or -1, (k,) weights
@@ -198,7 +198,7 @@ class HeadLoss(torch.autograd.Function):
         return gx, gw, None, None, None, None
 
 # %% ../../nbs/33_loss.ipynb #fused-head
-class FusedHead(PatientHead):
+class FusedHead(LendingHead):
     "Product, cap and loss as one function in training (records 60, 67 and 79)"
     def __init__(self, r):
         super().__init__(r)
@@ -210,8 +210,6 @@ class FusedHead(PatientHead):
         x, cap = lowered(self.norm(x)).flatten(0, 1), (self.cap.top, self.cap.shift, self.cap.width)
         scales = getattr(self.product, 'scales', None) if ctx.fp8 else None
         return HeadLoss.apply(x, self.weight, *self.wishes(y, ctx.now), cap, scales)
-    def wishes(self, y, now): # what a schedule asks for -> targets, weights
-        weights, prefix = (getattr(now, name, None) for name in ('weights', 'prefix'))
-        if weights is None: weights = torch.ones(1, device=y.device)
-        begin = None if prefix is None else self.loss.prefix[y]            # of each token
-        return targets(y, weights, begin, prefix)
+    def wishes(self, y, now): # what the schedule asks for -> targets, weights
+        if now is None or now.weights is None: return targets(y, torch.ones(1, device=y.device))
+        return targets(y, now.weights, self.loss.prefix[y], now.prefix)
