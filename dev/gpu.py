@@ -26,7 +26,7 @@ from speedrun_course.parts.fp8 import product8, scales
 from speedrun_course.parts.packed import Near
 from speedrun_course.parts.varlen import by_lengths_on
 from speedrun_course.race.data import Corpus, corpus
-from speedrun_course.race.loop import Race, follow, gradients
+from speedrun_course.race.loop import Race, follow, gradients, validate
 from speedrun_course.race.machine import hardware
 from speedrun_course.race.plan import flops, mfu
 from speedrun_course.files import write_json
@@ -306,20 +306,19 @@ def sharded(small):
                 f"alone takes {rows[2]['ms']:.1f} ms, {rows[1]['ms']:.1f} unsharded")
 
 
-def record27(small):
-    """The record run on one GPU: milliseconds of a micro-step, memory, share of the peak; and a
-    race on real text, without recompiling."""
-    name = torch.cuda.get_device_name() if DEVICE == 'cuda' else None
-    shipped = corpus()
-    # Shakespeare, a character a token
-    text = np.where(shipped.train[0] == 0, 50256, shipped.train[0]).astype(np.uint16)
-    rows = []
+def raced(name, small):
+    """A record on one GPU: milliseconds of a micro-step, memory, share of the peak; and a race on
+    real text, without recompiling."""
+    gpu, rows = torch.cuda.get_device_name() if DEVICE == 'cuda' else None, []
+    desk = corpus('desk')   # speeches, in short documents
+    text = np.where(desk.train[0] == 0, 50256, desk.train[0]).astype(np.uint16)
 
     def racing(*numbers):
         torch._dynamo.reset()
-        r = record('record27').on('pocket' if small else 'fineweb')
-        data = shipped if small else Corpus('text', [text[:-131_073]], text[-131_073:])
-        race = Race(override(r, *numbers), data, seed=0)
+        r = record(name).on('pocket' if small else 'fineweb')
+        data = corpus() if small else Corpus('text', [text[:-131_073]], text[-131_073:],
+                                             tokenizer=desk.tokenizer)
+        race = Race(override(r, 'rows=1', *numbers), data, seed=0)
         start = time.perf_counter()
         warm_up(race)
         rows.append(dict(what='warm-up', seq=race.r.seq, seconds=time.perf_counter()-start))
@@ -327,40 +326,44 @@ def record27(small):
         torch._dynamo.config.error_on_recompile = True
         return race
 
-    for seq in [256] if small else (49152, 65536):
-        race = racing('rows=1', 'evals=1', f'seq={seq}', *([] if small else ['val_seq=65536']))
-        r = race.r
-        x, y = (t.to(DEVICE) for t in race.loader(Now(rows=1)))
-        for step in (0, r.steps//2, r.steps-1):
-            now = r.schedule(r, step).to(DEVICE)
-            ms, mib = measured(lambda: gradients(race.forward, x, y, now, race.hw, summed=True), 10)
-            work = flops(r, step)
-            rows.append(dict(what='micro-step', seq=seq, step=step, ms=ms, mib=mib, tflop=work/1e12,
-                             mfu=mfu(r, ms/1e3, name, step=step)))
-            print(rows[-1])
-        ms, _ = measured(lambda: race.optim.step(now), 10)
-        rows.append(dict(what='optimizer', ms=ms, peak_mib=torch.cuda.max_memory_allocated()/2**20
-                         if DEVICE == 'cuda' else None))
-        torch._dynamo.config.error_on_recompile = False
-        if DEVICE == 'cuda': # in a step nobody may wait for the GPU
-            torch.cuda.set_sync_debug_mode('error')
-            for _ in range(3): race.step()
-            torch.cuda.set_sync_debug_mode('default')
-        del race
+    race = racing(*([] if small else ['val_seq=65536']))
+    r = race.r
+    for step in (0, r.steps//2, r.steps-1):
+        now = race.at(step).to(DEVICE)
+        x, y = (t.to(DEVICE) for t in race.loader(now))
+        ms, mib = measured(lambda: gradients(race.forward, x, y, now, race.hw, summed=True), 10)
+        work = flops(r, step)
+        rows.append(dict(what='micro-step', seq=x.shape[1], step=step, ms=ms, mib=mib,
+                         tflop=work/1e12, mfu=mfu(r, ms/1e3, gpu, step=step)))
+        print(rows[-1])
+    ms, _ = measured(lambda: race.optim.step(now), 10)
+    rows.append(dict(what='optimizer', ms=ms, peak_mib=torch.cuda.max_memory_allocated()/2**20
+                     if DEVICE == 'cuda' else None))
+    torch._dynamo.config.error_on_recompile = False
+    if DEVICE == 'cuda': # in a step nobody may wait for the GPU
+        torch.cuda.set_sync_debug_mode('error')
+        for _ in range(3): race.step()
+        torch.cuda.set_sync_debug_mode('default')
+    del race
 
-    race = racing('rows=1', f'steps={20 if small else 400}', 'evals=2',
-                  *([] if small else ['val_seq=65536']))
+    race = racing(f'steps={20 if small else 400}', 'evals=2', *([] if small else ['val_seq=65536']))
+    first = validate(race)
     losses, vals = follow(race)
     torch._dynamo.config.error_on_recompile = False
-    rows.append(dict(what='race', seq=race.r.seq, losses=losses, vals=vals, seconds=race.watch.wall))
-    mid = [x for x in rows if x['what'] == 'micro-step'][1]
+    rows.append(dict(what='race', seq=race.r.seq, first=first, losses=losses, vals=vals,
+                     seconds=race.watch.wall))
+    mid, last = [x for x in rows if x['what'] == 'micro-step'][1], [*vals.values()][-1]
     share = f"{mid['mfu']:.0%} of the bf16 peak, " if mid['mfu'] else ''
     return dict(rows=rows,
-                passed=losses[-1] < losses[0] - (.5 if small else 2) and (small or mid['ms'] < 120),
+                passed=last < first - (.5 if small else 2) and (small or mid['ms'] < 120),
                 says=f"{mid['ms']:.0f} ms for {mid['seq']:,} tokens forward and backward "
                 f"in mid-run, {share}{(mid['mib'] or 0)/1024:.1f} GB; "
-                f"in {race.r.steps} steps on real text the loss fell from {losses[0]:.2f} to "
-                f"{losses[-1]:.2f}; nothing was compiled after the warm-up")
+                f"in {race.r.total} steps on real text the validation loss fell from {first:.2f} to "
+                f"{last:.2f}; nothing was compiled after the warm-up")
+
+
+record27 = partial(raced, 'record27')
+record89 = partial(raced, 'record89')
 
 
 def profile(small):
@@ -417,7 +420,7 @@ def after(small):
 
 
 CHECKS = dict(flex=flex, lengths=lengths, window=window, fp8=fp8, sharded=sharded, record27=record27,
-              diff=diff, profile=profile, after=after)
+              record89=record89, diff=diff, profile=profile, after=after)
 
 
 def main():

@@ -214,7 +214,7 @@ def other_numbers(folder=None) -> list[str]: # a line for each record
     return said
 
 # %% ../../nbs/87_audit.ipynb #on-gpu
-GPU_CHECKS = ('flex', 'lengths', 'window', 'fp8', 'sharded', 'record27', 'diff', 'profile',
+GPU_CHECKS = ('flex', 'lengths', 'window', 'fp8', 'sharded', 'record27', 'record89', 'diff', 'profile',
               'after')                                     # of dev/gpu.py
 
 def on_gpu(*checks, folder=None) -> str: # a sentence each, and one for those that have not run

@@ -19,7 +19,7 @@ from ..errors import BadInput, command
 from ..files import write_json
 from ..parts import flex, fp8
 from ..parts.baseline import GPT, attend, traits_of, trained_like
-from ..parts.muon import newton_schulz
+from ..parts.fusedloss import FusedHead, products_back
 from ..race.loop import gradients, scored
 from ..race.machine import Hardware, hardware
 from ..race.results import commit
@@ -130,14 +130,13 @@ class Watcher:
         return run
 
 # %% ../../nbs/77_crosscompile.ipynb #parts
-PARTS = 'train', 'head', 'validate', 'muon', 'flex', 'optim'
+PARTS = 'train', 'head', 'validate', 'flex', 'optim'
 
 def absent(r, hw:Hardware) -> dict: # part -> why
     "Parts that a record does not have on a GPU"
     found = {}
     if traits_of(r.product).precision != 'fp8': found['head'] = 'no product in eight bits'
     elif not hw.fp8: found['head'] = 'this GPU does not multiply in eight bits'
-    if not traits_of(r.optim).muon: found['muon'] = 'no Muon'
     if hw.attend is attend: found['flex'] = 'no attention by blocks'
     return found
 
@@ -164,6 +163,7 @@ class Step:
         self.now = replace(r.schedule(r, half), step=half).to('cuda')
         self.model = on_gpu(GPT(r, 0, hw.attend, hw.fp8))
         self.optimizer = r.optim(self.model, r)            # as in a race, before the model is compiled
+        if hw.compile: self.optimizer.compile()
         self.forward = torch.compile(self.model, dynamic=False, fullgraph=True)
     def tokens(self, n): return [empty(1, n, dtype=torch.int64) for _ in range(2)]
 
@@ -173,17 +173,15 @@ class Step:
     def head(self):
         s, weight = self.model.head.product.scales, self.model.head.weight.detach()
         z, x8, w8 = fp8.compiled(fp8.product)(empty(self.r.seq, self.r.width), weight, *s)
-        fp8.compiled(fp8.product_back)(empty(*z.shape), x8, w8, *s)
+        if isinstance(self.model.head, FusedHead): # the gradient comes in eight bits
+            g8 = empty(*z.shape, dtype=fp8.E5)
+            fp8.compiled(products_back)(g8, x8, w8, *s, torch.bfloat16)
+        else: fp8.compiled(fp8.product_back)(empty(*z.shape), x8, w8, *s)
     def validate(self):
         self.model.eval()
         with torch.no_grad(), torch.autocast('cuda', self.hw.autocast):
             self.forward(*self.tokens(self.r.val_seq or self.r.seq), scored(self.r, self.now))
         self.model.train()
-    def muon(self):
-        shapes = {p.shape[-2:] for p in self.model.parameters() if p.role == 'matrix'}
-        for shape in sorted(shapes):
-            torch.compile(newton_schulz, dynamic=False)(empty(2, *shape, dtype=torch.float32),
-                                                        dtype=torch.bfloat16)
     def flex(self):
         r = self.r
         qkv = [empty(1, r.heads, r.seq, r.width//r.heads).requires_grad_() for _ in range(3)]
@@ -221,7 +219,7 @@ def drive(name:str, rows:int=0, parts=(), # as in `shortened`; all that the reco
             try: getattr(step, watcher.part)()
             except RuntimeError as e: found.faults.append(f'{watcher.part}: {first_line(e)}')
             else:
-                found.faults += unproved(watcher)
+                found.faults += unproved(watcher, r)
                 if watcher.part == 'optim': say('optim: done on shapes')
     return dict(record=name, digest=digest(stated), gpu=torch.cuda.get_device_name(),
                 torch=torch.__version__.partition('+')[0], triton=triton_version(), commit=commit(),
@@ -229,10 +227,11 @@ def drive(name:str, rows:int=0, parts=(), # as in `shortened`; all that the reco
                 absent=missing, parts=parts, **asdict(found),
                 seconds=round(time.perf_counter() - start))
 
-def unproved(watcher) -> list: # of faults
+def unproved(watcher, r) -> list: # of faults
     "A part that went through and left no graph has not been compiled"
     part, graphs = watcher.part, watcher.found.graphs
-    if part == 'optim' or any(g['part'].startswith(part) for g in graphs): return []
+    if part == 'optim' and not traits_of(r.optim).muon: return []          # nobody compiles it
+    if any(g['part'].startswith(part) for g in graphs): return []
     return [f'{part}: nothing was compiled']
 
 def triton_version() -> str:

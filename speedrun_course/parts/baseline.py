@@ -81,7 +81,7 @@ class Traits:
     skips: float = 0.     # of a loader: tokens it leaves out, for one that it reads
     clips: bool = False   # of a loader: does it read no more of a document than a step says?
     summed: bool = False  # of a loss: in training, is it the sum over tokens?
-    precision: str = ''   # of a head's product: what it multiplies in, if not as the rest
+    precision: str = ''   # of the head's product or an MLP: what it multiplies in, if not as the rest
     muon: bool = False    # of an optimizer: do matrices have Muon?
     sharded: bool = False # of an optimizer: does each process update its share?
     halves: bool = False  # of an optimizer: are matrices in bf16, if products are?
@@ -89,8 +89,9 @@ class Traits:
     keeps: dict = field(default_factory=dict)
 
 def traits_of(part) -> Traits: # part: what a place of the recipe holds, with settings or without
-    "The traits of a part"
-    return getattr(getattr(part, 'func', part), 'traits', Traits())
+    "The traits of a part; of one that changes another, those of the other"
+    then = getattr(part, 'keywords', {}).get('then')
+    return getattr(getattr(part, 'func', part), 'traits', traits_of(then) if then else Traits())
 
 # %% ../../nbs/03_baseline.ipynb #now
 @dataclass

@@ -131,8 +131,10 @@ def precision(r, hw:Hardware) -> str: # such as 'bf16, head fp8'
     "What a run really multiplies in, and why if that is not what the recipe asks for"
     low = 'fp32' if hw.autocast is None else 'bf16'
     note = '' if low == r.precision else f' (no {r.precision} here)'
-    if traits_of(r.product).precision != 'fp8': return low + note
-    return f'{low}{note}, head ' + ('fp8' if hw.fp8 else f'{low} (no fp8 here)')
+    eight = [name for name, part in dict(head=r.product, MLP=r.mlp).items()
+             if traits_of(part).precision == 'fp8']
+    if not eight: return low + note
+    return f"{low}{note}, {' and '.join(eight)} " + ('fp8' if hw.fp8 else f'{low} (no fp8 here)')
 
 # %% ../../nbs/89_machine.ipynb #checks
 def batches(r) -> list: # of (rows, tokens in a row), one a step

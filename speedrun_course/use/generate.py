@@ -20,7 +20,7 @@ from ..race.machine import Hardware, hardware
 from ..race.trust import data_of
 from ..recipe import Recipe
 from .card import own_tokenizer
-from .download import GPT2_TOKENS, read_tokenizer, tokenizer_kind
+from .download import GPT2_TOKENS, is_whole, read_tokenizer, tokenizer_kind
 from .hub import fetch, locate
 
 # %% ../../nbs/54_generate.ipynb #visible
@@ -167,7 +167,9 @@ def text_of(path, facts:dict, bos:int): # -> Characters, GPT2 or Words
     "How a checkpoint's tokens become text, or one line if nobody knows"
     tokens = facts['data']['tokens']
     if tokens == 'characters': return Characters(facts['chars'])
-    if tokens == 'gpt2': return GPT2()
+    if tokens == 'gpt2': # the file may lie beside the checkpoint
+        beside = path and Path(path).with_name('tokenizer.json')
+        return GPT2(beside if beside and is_whole(beside) else None)
     if own := own_tokenizer(path, facts['data']): return Words(own, bos)
     raise BadInput(f'{path}: nobody has noted what its tokens are; note it for its shards, with '
                    'speedrun data tokens DIR gpt2, or speedrun data tokens DIR FILE for a '
