@@ -9,7 +9,7 @@
 set -euo pipefail
 trap : TERM   # whoever stops the job stops the training too, which then saves its state; wait for it
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-record=${RECORD:-record27} track=${TRACK:-fineweb} seeds=${SEEDS:-100-105} gpus=${GPUS:-8}
+record=${RECORD:-record89} track=${TRACK:-fineweb} seeds=${SEEDS:-100-107} gpus=${GPUS:-8}
 out=${OUT:-runs/$record-$track}
 
 if [ -d .venv ]; then source .venv/bin/activate; fi

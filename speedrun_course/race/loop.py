@@ -83,11 +83,16 @@ class NotFinite(BadInput):
 class Progress:
     "How far a run has come, and where it ends"
     def __init__(self, steps:int,  # of the whole run
-                 stop:int=None):   # leave after so many of them
-        self.done, self.losses, self.vals = 0, [], {}
+                 stop:int=None,    # leave after so many of them
+                 pair:int=1):      # steps whose gradients are summed for one update (record 46)
+        self.pair, self.done, self.losses, self.vals = pair, 0, [], {}
         self.stop = steps if stop is None else min(stop, steps)
         self.asked = 0           # the number of a signal that asked to end the run, here or elsewhere
         self.pauses = set()      # steps after which the clock stops, for those who want to look
+
+    def settled(self, step:int) -> int:
+        "The first step, from this one on, behind which no gradient waits for another"
+        return min(self.stop, -(-step//self.pair)*self.pair)
 
     def pause_after(self, steps):
         "Let the clock stop after these steps"
@@ -104,7 +109,7 @@ class Progress:
             if not math.isfinite(self.losses[-1]):
                 raise NotFinite(f'step {len(self.losses)}: the training loss is '
                                 f'{self.losses[-1]}; lower the learning rates (--set rates.…)')
-        if asked: self.stop, self.asked = self.done, self.asked or asked
+        if asked: self.stop, self.asked = self.settled(self.done), self.asked or asked
 
     def go_on(self, step:int, losses:list, vals:dict):
         "Take up the counts of a run that has made so many steps"
@@ -131,7 +136,7 @@ class Setup(Progress):
                  stop:int=None,  # leave after so many steps of the whole run
                  micro:int=None, # tokens in one forward and backward; all of them by default
                  hw:Hardware=None):
-        super().__init__(r.total, stop)
+        super().__init__(r.total, stop, math.lcm(*r.every.values()))
         self.r, self.corpus, self.seed, self.micro = r, corpus, seed, micro
         self.hw = hw or hardware(r)
         check_team(r, self.hw.world)

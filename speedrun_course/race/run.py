@@ -133,7 +133,8 @@ def start(r, data, seed:int, out=None, # the run's folder; by default a new one
     micro = fitting(micro, r, hw)
     with memory_of(r, hw, micro): race = Race(r, data, seed, stop, micro, hw)
     check_pieces(race)
-    if every: race.pause_after(range(every, race.stop, every))
+    if every: # not between two steps whose gradients are summed
+        race.pause_after({race.settled(k) for k in range(every, race.stop, every)} - {race.stop})
     if not (out or hw.rank): out = new_folder(f'{r.name}-{r.track}-s{seed}')       # by the first
     folder = RunFolder(out or 'runs', not hw.rank)
     folder.take()
