@@ -17,6 +17,7 @@ from ..catalog import RECORD_RUN, default, record, records
 from ..errors import BadInput
 from ..lab.profile import roofline
 from ..parts.flex import kernel_options
+from ..parts.varlen import by_lengths_on, has_lengths
 from ..race.corpora import SHARDS_SHA256
 from ..race.data import FINEWEB_SHARDS, SHIPPED, corpus, sha256
 from ..race.loop import Race
@@ -25,7 +26,7 @@ from ..race.plan import MACHINES, flops, micro_tokens, shards
 from ..race.run import run_race, start
 from ..race.results import load_results, machine, summary
 from .doctor_lines import Line, Problem
-from .download import fineweb_names, is_whole
+from .download import TOKENIZER, fineweb_names, is_whole
 from .generate import sample
 
 # %% ../../nbs/93_doctor_checks.ipynb #gpus
@@ -84,6 +85,8 @@ def used():
         shared = getattr(gpu, 'shared_memory_per_block_optin', gpu.shared_memory_per_block)
         tiles = ' '.join(f'{k}={v}' for k, v in kernel_options(shared).items())
         way = f'FlexAttention, compiled, with {tiles or "its own tiles"}'
+        if full.backend is by_lengths_on and has_lengths(hw.device):
+            way += f", and PyTorch's kernel for rows of any length in {RECORD_RUN}"
     yield Line('attention', f"{way}; in records before `flex`, PyTorch's fused kernel")
     yield Line('precision', f'pocket: {precision(pocket, hardware(pocket))}; '
                             f'FineWeb: {precision(full, hw)}')
@@ -111,6 +114,8 @@ def data_files():
     yield Line('FineWeb', f'{len(whole)} of {FINEWEB_SHARDS+1} shards here; ' +
                (f'{RECORD_RUN} needs {need+1}' if enough else f'to get {need+1}: {get}'))
     if torn: yield Problem(f"{folder}: {' and '.join(torn)} not whole", get)
+    if enough and not is_whole(folder/TOKENIZER):
+        yield Problem(f"{folder/TOKENIZER}: not there, or not GPT-2's; {RECORD_RUN} needs it", get)
 
 # %% ../../nbs/93_doctor_checks.ipynb #fits
 def fits():
