@@ -33,6 +33,8 @@ class Official:
     also: str       # a second dial that it clearly turned, or ''
     title: str
     what: str
+    lesson: str     # the notebook that derives it, or ''
+    why: str        # why there is none, or ''
 
     @property
     def throughput(self) -> float:
