@@ -55,9 +55,11 @@ def tell(race, result, out, target=None):
     corpus, show = race.corpus, dict(n=300, asked='300 characters')
     if corpus.tokenizer: show = dict(n=80, asked='80 tokens')
     if not (corpus.chars or corpus.tokenizer): return
-    try: text = corpus.chars or Words(corpus.tokenizer, race.r.bos)
-    except BadInput as e: return print(printable(f'no sample of its text: {e}')) # the run is safe
-    said = printable(sample(race.model, race.r, text, n=show['n']), keep='\n\t').strip('\n')
+    try:
+        text = corpus.chars or Words(corpus.tokenizer, race.r.bos)
+        said = printable(sample(race.model, race.r, text, n=show['n']), keep='\n\t').strip('\n')
+    except Exception as e: # the run is safe, and more seeds may follow
+        return print(printable(f'no sample of its text: {e}'))
     print(f"\nthe model, asked for {show['asked']}:\n{'-'*40}\n{said}\n{'-'*40}")
 
 # %% ../nbs/53_train.ipynb #list

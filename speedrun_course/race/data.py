@@ -240,7 +240,11 @@ def corpus(track:str='pocket', # 'pocket', 'desk' or 'fineweb'
         if not shards:
             raise BadInput(f'{folder}: no *_{part}_*.bin here; '
                            'name a folder of shards with --data')
-    about = tokens_of(folder) | source(folder, train | val)
+    about, noted = tokens_of(folder), source(folder, train | val)
+    if about and noted.get('tokens', '') not in ('', about['tokens']):
+        raise BadInput(f"{folder}: source.json says that its tokens are {noted['tokens']}, and the "
+                       f"file beside it has {about['tokens']}; put the right one there, or delete it")
+    about |= noted
     train, val = list(train.values()), list(val.values())
     train, val = hold_out(train, val) if tuning else (train, val[0])
     targets = min(VAL_TOKENS[track], (len(val)-1)//2048*2048)

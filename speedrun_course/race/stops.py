@@ -9,6 +9,7 @@ __all__ = ['Stopped', 'Listener', 'listening', 'Reached', 'culprit', 'named']
 import signal, threading
 from contextlib import contextmanager, suppress
 import torch, torch.distributed as dist
+from ..parts.varlen import by_lengths_on, crowded, has_lengths
 from .loop import NotFinite, pieces
 
 # %% ../../nbs/89_stops.ipynb #listening
@@ -52,7 +53,10 @@ def culprit(race, at_once:int=4096) -> str: # tokens in one forward
     "The first tensor of a race that is not finite: a parameter, or an output for its last batch"
     for name, p in race.model.named_parameters():
         if not p.isfinite().all(): return f'parameter {name}'
-    found = []
+    found, micro = [], race.micro or race.batch[0].numel()
+    by_list = race.r.backend is by_lengths_on and has_lengths(race.hw.device)
+    if by_list and any(crowded(x, race.r.bos) for x in pieces(race.batch[0], micro)):
+        return 'attention, whose list has no room for so many short documents'
     def look(name):
         def hook(module, inputs, y):
             for t in y if isinstance(y, (list, tuple)) else [y]:
@@ -62,7 +66,6 @@ def culprit(race, at_once:int=4096) -> str: # tokens in one forward
     hooks = [m.register_forward_hook(look(n)) for n, m in race.model.named_modules()
              if n and not n.startswith('head')]
     hooks.append(race.model.head.register_forward_pre_hook(enough))
-    micro = race.micro or race.batch[0].numel()
     if race.r.seq % at_once == 0 or race.r.seq < at_once: micro = min(micro, at_once)
     with torch.no_grad(), torch.autocast(race.hw.device, race.hw.autocast,
                                          enabled=race.hw.autocast is not None):

@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['FINEWEB', 'SHARD_BYTES', 'TOKENIZER', 'GPT2', 'GPT2_TOKENS', 'fineweb_names', 'is_whole', 'fineweb_commit',
-           'fetch_shards', 'fetch_files', 'fetch_and_say', 'fetch_apart', 'note_origin', 'download_fineweb',
-           'tokenizer_kind', 'read_tokenizer', 'largest', 'note_tokens', 'filled', 'add_data', 'make', 'note']
+           'fetch_shards', 'fetch_files', 'fetch_and_say', 'fetch_apart', 'note_origin', 'forget_damaged',
+           'download_fineweb', 'tokenizer_kind', 'read_tokenizer', 'largest', 'note_tokens', 'filled', 'add_data',
+           'make', 'note']
 
 # %% ../../nbs/91_download.ipynb #imports
 import re, shutil, signal
@@ -108,6 +109,15 @@ def note_origin(out:Path, came): # names of shards
             if name in came or source(out, {name: s}).get('origin') == FINEWEB}
     if ours: write_source(out, ours, FINEWEB, 'gpt2')
 
+# %% ../../nbs/91_download.ipynb #forget-damaged
+def forget_damaged(tokenizer:Path):
+    "Delete a `tokenizer.json` that nobody can read; refuse one that says something else"
+    if not tokenizer.exists() or is_whole(tokenizer): return
+    try: kind_of_tokens(tokenizer)
+    except BadInput: tokenizer.unlink()
+    else: raise BadInput(f"{tokenizer}: not GPT-2's; delete it if it came here by mistake, "
+                         'or name another --out')
+
 # %% ../../nbs/91_download.ipynb #fineweb-download
 def download_fineweb(shards:int=9,         # training shards, 1 to 103
                      out='data/fineweb10B', # folder
@@ -118,8 +128,7 @@ def download_fineweb(shards:int=9,         # training shards, 1 to 103
     if not 1 <= shards <= FINEWEB_SHARDS:
         raise BadInput(f'--shards {shards}: there are training shards 1 to {FINEWEB_SHARDS}')
     out = Path(out)
-    if (own := out/TOKENIZER).exists() and not is_whole(own):
-        raise BadInput(f"{own}: not GPT-2's, so the folder is not for FineWeb; name another --out")
+    forget_damaged(out/TOKENIZER)
     missing = [name for name in (*fineweb_names(shards), TOKENIZER) if not is_whole(out/name)]
     source(out, {})                                        # damaged? said before anything comes
     try:

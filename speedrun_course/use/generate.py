@@ -118,9 +118,11 @@ def sample(model, r, text, # the characters, or `Words`
     text, training = Characters(text) if isinstance(text, str) else text, model.training
     if isinstance(text, Characters): prompt = ''.join(c for c in prompt if c in text.chars)
     ids = torch.tensor([text.encode(prompt)], device=next(model.parameters()).device)
-    found = generate(model.eval(), r, ids, n, seed, temperature=temperature, known=text.size,
-                     banned=(text.bos,))
-    written = text.decode([i.item() for i in found])
+    low = next((p.dtype for p in model.parameters() if p.dtype != torch.float32), None)
+    with torch.autocast(ids.device.type, low, enabled=low is not None):    # matrices may be in bf16
+        found = generate(model.eval(), r, ids, n, seed, temperature=temperature, known=text.size,
+                         banned=(text.bos,))
+        written = text.decode([i.item() for i in found])
     model.train(training)
     return prompt + written
 
