@@ -426,6 +426,7 @@ record89 = targets.but('record89', 'Let two small networks tell layers what to d
     attn=part(begun, then=part(all_but, place=7/12, attention=SavedAttention)),
     mlp=part(quick_mlp, then=FP8MLP), after=refresh, block=three_kinds,
     trunk=part(Wired, wires=Tellers, leave=MixedOut), head=FusedHead,
+    events=((848/1270, part_ways),),                       # behind the update of step 847
     optim=part(Halves, scale=spectral, apply=cautious_step, adam=cautious_adamw, bucket=TouchedRows,
                orthogonalise=part(even_rows, beta=.9, orthogonalise=part(
                    polar_express, gram=xxt, quadratic=ba_plus_caa))),
@@ -433,7 +434,7 @@ record89 = targets.but('record89', 'Let two small networks tell layers what to d
     desk=tables.desk | dict(decays=targets.desk['decays'], rates=targets.desk['rates']),
     fineweb=dict(steps=1270, extension=15, cooldown=.6, floor=.15, evals=0, eval_every=250, ngrams=(2,),
                  ngram_rows=377_280, ngram_width=768, stage_rates=(1., 1.52, 1.73),
-                 stage_rest=40/1270, momentum_warmup=300/1270, momentum_cooldown=50/1270,
+                 stage_rest=0., momentum_warmup=300/1270, momentum_cooldown=50/1270,
                  rates=dict(scalar=.04, embed=.6, head=.008, matrix=.023),
                  betas_of=dict(head=(.5, .95), embed=(.75, .95), scalar=(.9, .99)),
                  decays=dict(scalar=1/240, embed=1/240, head=150/240)))
