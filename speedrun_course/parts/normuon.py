@@ -43,7 +43,7 @@ def polar_express(G, # (..., r, c)
                   dtype=torch.float32, rounds=POLAR,
                   gram=gram, quadratic=quadratic # the symmetric products, for those who have kernels
                  ) -> torch.Tensor: # (..., r, c)
-    "Nearly the nearest orthogonal matrix, each round by a polynomial of its own (record 38)"
+    "Nearly the nearest orthogonal matrix, each round by its own polynomial (records 38 and 74)"
     X = G.to(dtype).reshape(-1, *G.shape[-2:])
     X = X/(1.02*X.norm(dim=(-2, -1), keepdim=True) + 1e-6) # and room in the first round, too
     tall = X.shape[-2] > X.shape[-1]

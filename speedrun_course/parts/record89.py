@@ -134,6 +134,7 @@ class Weighing(nn.Module):
             if self.i > 1: x = x + pairs*ctx.memo['ngrams']                # layer 1 had it before
         return self.keep[-1]*x + self.give[-1]*self.mlp(self.norm2(x), ctx)
 
+# %% ../../nbs/34_record89.ipynb #mixing
 class Mixing(nn.Module):
     "The last layer: each token mixes what goes in, what attention said, and what the MLP said (81)"
     def __init__(self, r, i, place=8/12): # share of the depth

@@ -84,7 +84,7 @@ class Progress:
     "How far a run has come, and where it ends"
     def __init__(self, steps:int,  # of the whole run
                  stop:int=None,    # leave after so many of them
-                 pair:int=1):      # steps whose gradients are summed for one update (record 46)
+                 pair:int=1):      # steps whose gradients are summed for one update (record 39)
         self.pair, self.done, self.losses, self.vals = pair, 0, [], {}
         self.stop = steps if stop is None else min(stop, steps)
         self.asked = 0           # the number of a signal that asked to end the run, here or elsewhere
