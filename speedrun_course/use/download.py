@@ -184,14 +184,14 @@ def note_tokens(folder, which) -> str: # 'gpt2', or a file; -> a line to print
     if which == 'gpt2':
         if own.exists() and not is_whole(own):
             raise BadInput(f'{own}: says otherwise; delete it, if it is not true')
-        size, tokens = GPT2_TOKENS, which
+        size = GPT2_TOKENS
     else:
         held, _, size = read_tokenizer(which)
-        tokens = kind_of_tokens(which)
     for name, shard in shards.items():
         if (top := largest(shard)) >= size:
             raise BadInput(f'{folder/name}: holds token id {top:,}, and {which} has {size:,} '
                            'tokens; name the tokenizer that made the shards')
+    tokens = which if which == 'gpt2' else kind_of_tokens(which)
     if which != 'gpt2': write_whole(own, held)
     write_source(folder, shards, '', tokens)
     return f'{folder}: {len(shards)} shards, noted as written in tokens of {which}'
