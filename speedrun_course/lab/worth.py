@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['EQUAL', 'FAMILIES', 'EDGE', 'TRACK_AT', 'equal', 'compared', 'base_of', 'scaled', 'tuned', 'sweep', 'runs_of',
            'Worth', 'worth', 'slope_of', 'tokens_for', 'slope', 'beside_history', 'bar', 'forest', 'gained', 'late',
-           'correlated', 'told', 'card', 'add_worth', 'tell_worth']
+           'counted', 'correlated', 'told', 'card', 'add_worth', 'tell_worth']
 
 # %% ../../nbs/44_worth.ipynb #imports
 import math
@@ -18,7 +18,8 @@ from .jobs import Job, do_all, threads_for
 from .statement import Markdown, markdown_table
 from .statistics import Difference, paired
 from ..race.machine import trained_tokens
-from ..race.results import CHOOSE, home, load_results, need_clean_commit, seeds
+from ..race.results import (CHOOSE, home, load_results, need_clean_commit, seeds,
+                                          summary)
 from ..recipe import Recipe, digest, override
 
 # %% ../../nbs/44_worth.ipynb #equal
@@ -113,13 +114,15 @@ def slope(folder=None, name:str='longshort') -> float: # 0 where it has not been
     if not both: return 0.
     return slope_of(*([x for x in runs if x['seed'] in both] for runs in (short, long)))
 
-def beside_history(folder=None) -> dict: # record -> on the desk, FineWeb, the pocket
-    "Tokens to the same loss, those of `longshort` = 1"
+def beside_history(folder=None) -> dict: # record -> on the desk, FineWeb, the pocket (or NaN)
+    "Tokens to the same loss, those of `longshort` = 1; the pocket's where they were counted"
     anchor, steep = record('longshort'), slope(folder)
     if not steep: return {}
     here = {r: runs_of(r, folder) for r in records().values() if r.history and not r.restates}
     there = lambda r, track: trained_tokens(r.on(track))/trained_tokens(anchor.on(track))
-    return {r.name: (tokens_for(runs, here[anchor], steep), there(r, 'fineweb'), there(r, 'pocket'))
+    counted = summary('pocket')
+    return {r.name: (tokens_for(runs, here[anchor], steep), there(r, 'fineweb'),
+                     there(r, 'pocket') if r.name in counted else math.nan)
             for r, runs in here.items() if runs}
 
 # %% ../../nbs/44_worth.ipynb #forest
@@ -168,6 +171,10 @@ TRACK_AT = dict(desk=0, pocket=2) # in what `beside_history` gives
 def late(factors:dict) -> dict: # of `beside_history`
     "Those of `muon` and later; before, official records turned many dials at once"
     return {name: f for name, f in factors.items() if record('muon') in record(name).line()}
+
+def counted(factors:dict) -> dict: # of `beside_history`
+    "Those whose tokens were counted on the pocket track"
+    return {name: f for name, f in factors.items() if not math.isnan(f[TRACK_AT['pocket']])}
 
 def correlated(factors:dict, track:str) -> tuple: # of ranks, of logarithms
     "How a small track's factors of tokens go with FineWeb's"
