@@ -29,9 +29,10 @@ def bench(names, # two records or more
             x = timed_program(name, track, 100+i, 'evals=1', *assignments) | dict(round=i)
             runs.append(x)
             say(f"{name} seed {100+i}: {x['wall']:.1f} s of training, {x['process']:.1f} s in all")
-    # rounds of two benches do not mix
-    (Path(folder or home(track))/'bench'/f"{'-'.join(names)}.jsonl").unlink(missing_ok=True)
-    for x in runs: save_result(x, 'bench', '-'.join(names), folder)
+    # rounds of two benches do not mix, nor changed records with whole ones
+    file = '-'.join([*names, *(['changed'] if assignments else [])])
+    (Path(folder or home(track))/'bench'/f'{file}.jsonl').unlink(missing_ok=True)
+    for x in runs: save_result(x, 'bench', file, folder)
     return runs
 
 def there_and_back(names, i:int) -> list:
@@ -158,13 +159,15 @@ def won(runs, slow:str, fast:str) -> str: # three lines
     return '\n'.join(lines)
 
 # %% ../../nbs/85_bench.ipynb #contest
-def contest(names, rounds:int, track='pocket'):
+def contest(names, rounds:int, track='pocket', 
+            steps:int=None): # of each; its record's own by default
     "Race whole programs, the first against each of the others, and say how it went"
     names = [record(name).name for name in names]
     if len(set(names)) < max(2, len(names)):
         raise BadInput('bench: at least two different records, and none twice')
     if not 1 <= rounds <= 1000: raise BadInput(f'--rounds {rounds}: at least 1, at most 1000')
-    runs = bench(names, rounds, track=track)
+    if steps is not None and steps < 1: raise BadInput(f'--steps {steps}: at least 1')
+    runs = bench(names, rounds, *([f'steps={steps}'] if steps else []), track=track)
     for name in names[1:]: print(f'{name} against {names[0]}\n{won(runs, names[0], name)}')
 
 # %% ../../nbs/85_bench.ipynb #verbs
@@ -185,9 +188,12 @@ def tell_race(a): # parsed options
 
 def add_bench(p):
     "The options of `bench`"
-    p.set_defaults(do=lambda a: contest(a.records or ['nanogpt', BEST[a.track]], a.rounds, a.track))
+    p.set_defaults(do=lambda a: contest(a.records or ['nanogpt', BEST[a.track]], a.rounds, a.track,
+                                          a.steps))
     p.add_argument('records', nargs='*', metavar='RECORD', help='the first is what the others are '
                    "compared with (default: nanogpt and the track's best)")
     p.add_argument('--track', choices=('pocket', 'desk'), default='pocket',
                    help='(default %(default)s)')
     p.add_argument('--rounds', type=int, default=3, help='(default %(default)s)')
+    p.add_argument('--steps', type=int, metavar='N', help='of each, to compare what a step takes '
+                   "(default: each record's own)")
