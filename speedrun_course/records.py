@@ -196,7 +196,7 @@ record27 = sharded.but('record27', 'Sum the loss, scale the logits, give all mat
     pocket=dict(window=96, cooldown=.77, floor=.09, betas=(.93, .944), decay=.037, momentum=.84,
                 momentum_start=.65, momentum_warmup=.63,
                 rates=dict(matrix=.24, embed=.21, head=.086, scalar=.064)),
-    desk=dict(rates=dict(matrix=.1, head=.16)),
+    desk=dict(steps=1000, rates=dict(matrix=.1, head=.16)),
     fineweb=dict(tokens=50304, seq=49152, val_seq=262144, steps=1750, cooldown=.45, evals=14,
                  momentum_warmup=300/1750, uniform=.5, rates=dict(head=.22)))
 

@@ -238,7 +238,9 @@ def corpus(track:str='pocket', # 'pocket', 'desk' or 'fineweb'
                   for part in ('train', 'val'))
     for part, shards in (('train', train), ('val', val)):
         if not shards:
-            raise BadInput(f'{folder}: no *_{part}_*.bin here; '
+            get = ('' if data or track in SHIPPED else
+                   'get them with: speedrun data fineweb --shards 5, or ')
+            raise BadInput(f'{folder}: no *_{part}_*.bin here; {get}'
                            'name a folder of shards with --data')
     about, noted = tokens_of(folder), source(folder, train | val)
     if about and noted.get('tokens', '') not in ('', about['tokens']):
