@@ -47,7 +47,10 @@ def parts_of(r:Recipe) -> dict: # name -> Recipe
 def record(name:str) -> Recipe:
     "The record, or the arm of a trial, of that name"
     known = stated()
-    for r in [*known.values()] if '+' in name else []: known |= parts_of(r)
+    for r in [*known.values()] if '+' in name else []:
+        for label, arm in parts_of(r).items():
+            if label in known: raise TypeError(f'{label}: two records have a part of that name')
+            known[label] = arm
     if name not in known:
         raise BadInput(f'no record is called {name!r}{nearest(name, list(known))}')
     return known[name]
