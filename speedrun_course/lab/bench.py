@@ -159,7 +159,7 @@ def won(runs, slow:str, fast:str) -> str: # three lines
     return '\n'.join(lines)
 
 # %% ../../nbs/85_bench.ipynb #contest
-def contest(names, rounds:int, track='pocket', 
+def contest(names, rounds:int, track='pocket',
             steps:int=None): # of each; its record's own by default
     "Race whole programs, the first against each of the others, and say how it went"
     names = [record(name).name for name in names]

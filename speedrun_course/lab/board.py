@@ -128,6 +128,7 @@ def print_reached(names, plot=None):
     "Print how records stand to the desk track's target"
     if plot: raise BadInput('--plot: there is no picture of the desk track; leave the option out')
     found, names = reached(), [record(n).name for n in names]
+    if not found: raise BadInput('no results of the desk track here; they lie in a clone')
     for n in names:
         if n in found: continue
         raise BadInput(f'{n}: no long run yet; run: speedrun measure {n} --track desk')
