@@ -126,8 +126,9 @@ def hardware(r, device:str=None # cpu, cuda or mps; by default cuda if it is the
     device = device or ('cuda' if here['cuda'] else 'cpu')
     place = dict(rank=dist.get_rank() if team else 0, world=dist.get_world_size() if team else 1)
     low = torch.bfloat16 if r.precision == 'bf16' else None
-    if device == 'cpu': keep_pages()
-    if device == 'cpu': return Hardware(device, r.backend(device), low, **place)
+    if device == 'cpu':
+        keep_pages()
+        return Hardware(device, r.backend(device), low, **place)
     if device == 'mps': return Hardware(device, r.backend(device), fp8=False, **place)
     use_segments()
     # before Ampere a GPU emulates bf16, which is slow, and block-wise kernels take minutes to
