@@ -13,7 +13,7 @@ from ..catalog import record
 from ..errors import BadInput
 from .jobs import Job, add_work, collect, do_all, threads_for
 from .statistics import meets
-from ..race.results import RESULTS, need_clean_commit, seeds
+from ..race.results import home, need_clean_commit, seeds
 from ..ranges import nearest
 from ..recipe import NUMBERS, Recipe, TARGET, override
 
@@ -166,7 +166,7 @@ def own_range(text:str) -> tuple: # number, (0..1 -> value)
 def tuning_runs(bound, settings, track, folder=None, workers=1, seed=0) -> list[dict]:
     "Tuning runs, one per setting"
     if not folder: need_clean_commit('tuning')
-    return do_all([Job(override(bound, *s), bound, seed, 'tuning', str(folder or RESULTS),
+    return do_all([Job(override(bound, *s), bound, seed, 'tuning', str(folder or home(track)),
                        threads_for(workers)) for s in settings], workers)
 
 # %% ../../nbs/09_tuning.ipynb #verbs
