@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['EQUAL', 'FAMILIES', 'FACTORS', 'EDGE', 'TRACK_AT', 'equal', 'compared', 'base_of', 'scaled', 'tuned', 'search',
            'sweep', 'runs_of', 'Worth', 'worth', 'slope_of', 'tokens_for', 'slope', 'beside_history', 'bar', 'forest',
-           'gained', 'late', 'counted', 'correlated', 'told', 'card', 'add_worth', 'tell_worth']
+           'gained', 'late', 'counted', 'correlated', 'finals', 'told', 'card', 'add_worth', 'tell_worth']
 
 # %% ../../nbs/44_worth.ipynb #imports
 import math
@@ -199,6 +199,15 @@ def correlated(factors:dict, track:str) -> tuple: # of ranks, of logarithms
     own, official = ([f[i] for f in factors.values()] for i in (TRACK_AT[track], 1))
     return (float(stats.spearmanr(own, official).statistic),
             float(stats.pearsonr(np.log(own), np.log(official)).statistic))
+
+# %% ../../nbs/44_worth.ipynb #finals
+def finals(r:Recipe, # filled in
+           folder=None) -> list: # losses, one a seed
+    "How runs of a recipe ended on the desk track, whatever they were made for and however often scored"
+    ours = {digest(override(r, f'evals={n}')) for n in (1, 4)}
+    runs = [x for kind in ('equal', 'ablations', 'official', 'confirm')
+            for x in load_results(r.name, kind, folder, track='desk') if x['digest'] in ours]
+    return list({x['seed']: x['final'] for x in runs}.values())
 
 # %% ../../nbs/44_worth.ipynb #card
 def told(x:Worth|None) -> str:
