@@ -57,7 +57,8 @@ def recipe_of(path, facts:dict, most:int=2**62): # the largest size that the fil
 
 def shapes_of(tensors:Mapping) -> dict: # name -> (shape, kind of number), as from `load_facts`
     "What tensors look like"
-    short = {torch.float32: 'F32', torch.bfloat16: 'BF16', torch.int16: 'I16', torch.int64: 'I64'}
+    short = {torch.float32: 'F32', torch.bfloat16: 'BF16', torch.int16: 'I16', torch.int64: 'I64',
+             torch.bool: 'BOOL'}
     return {k: (tuple(t.shape), short.get(t.dtype, str(t.dtype))) for k, t in tensors.items()}
 
 def unlike(own:dict, given:dict) -> str: # as from `shapes_of`; '' if they are the same
