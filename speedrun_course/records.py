@@ -431,7 +431,7 @@ record89 = targets.but('record89', 'Let two small networks tell layers what to d
                orthogonalise=part(even_rows, beta=.9, orthogonalise=part(
                    polar_express, gram=xxt, quadratic=ba_plus_caa))),
     pocket=tables.pocket | dict(decays=targets.pocket['decays'], rates=targets.pocket['rates']),
-    desk=tables.desk | dict(steps=640, decays=targets.desk['decays'], rates=targets.desk['rates']),
+    desk=tables.desk | dict(steps=680, decays=targets.desk['decays'], rates=targets.desk['rates']),
     fineweb=dict(steps=1270, extension=15, cooldown=.6, floor=.15, evals=0, eval_every=250, ngrams=(2,),
                  ngram_rows=377_280, ngram_width=768, stage_rates=(1., 1.52, 1.73),
                  stage_rest=0., momentum_warmup=300/1270, momentum_cooldown=50/1270,
