@@ -55,13 +55,15 @@ def reached_text(found:dict) -> str: # of `reached`
         lines.append(f"{name:10}{sign + format(x['steps'], ','):>9}{tokens:>12}"
                      f"{sign + format(x['cpu'], ',.0f'):>9}{x['loss']:8.3f}{len(x['runs']):7}")
     return '\n'.join([*lines, f"> the longest run so far is far above {TARGET['desk']}; "
-                              '? near it, and nothing is proved'])
+                              '? one seed, or near it: not decided'])
 
 # %% ../../nbs/46_desk.ipynb #bars
 def bars_to_target(found:dict): # of `reached`; gives the figure
     "Tokens and CPU-seconds to the desk track's target, a bar a record; an open one is a bound"
     import matplotlib.pyplot as plt
-    shown = {name: x for name, x in found.items() if x['met'] or x['missed']}
+    most = max((x['tokens'] for x in found.values() if x['met']), default=0)
+    shown = {name: x for name, x in found.items()
+             if x['met'] or x['missed'] and x['tokens'] > most}
     fig, axes = plt.subplots(1, 2, figsize=(9, .9+.4*len(shown)), sharey=True)
     for ax, what, title in zip(axes, ('tokens', 'cpu'), ('million tokens', 'CPU-seconds')):
         values = [x[what]/(1e6 if what == 'tokens' else 1) for x in shown.values()]
