@@ -60,7 +60,7 @@ DEFAULT = 'sprint' # least CPU-seconds to the pocket's target
 SURE_STEPS = 45     # enough steps for 19 of 20 seeds
 RECORD_RUN = 'record89' # what runs on FineWeb
 # what runs on a track when nobody chooses
-BEST = dict(pocket=DEFAULT, desk=RECORD_RUN, fineweb=RECORD_RUN)
+BEST = dict(pocket=DEFAULT, desk='sprint', fineweb=RECORD_RUN)
 
 def default(track='pocket') -> Recipe:
     "What runs when nobody chooses, filled in for a track"
