@@ -12,6 +12,7 @@ import math
 from typing import NamedTuple
 import numpy as np
 from ..catalog import parts_of, record, records
+from ..errors import BadInput
 from .figures import COLORS, GREY
 from .history import gains, history
 from .jobs import Job, do_all, threads_for
@@ -248,6 +249,6 @@ def add_worth(p):
 
 def tell_worth(a): # parsed options
     "Run records and parts at equal tokens, or search their rates, and keep the results"
-    names = a.records or list(compared())
-    if not a.rates: return sweep(names, a.seeds, a.workers, a.steps)
-    for name in names: search(name, a.workers)
+    if not a.rates: return sweep(a.records or list(compared()), a.seeds, a.workers, a.steps)
+    if not a.records: raise BadInput('--rates: name the records whose rates are to be searched')
+    for name in a.records: search(name, a.workers)
