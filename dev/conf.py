@@ -1,4 +1,5 @@
 "Sphinx's configuration for the site; `dev/site.py` makes its sources and calls it."
+import re
 import sys
 from html import escape
 from pathlib import Path
@@ -64,4 +65,14 @@ def anchors(app, doctree):
         name += nodes.raw('', f'<span class="where">{html}</span>', format='html')
 
 
-def setup(app): app.connect('doctree-read', anchors)
+def columns(app, doctree):
+    "Mark printed tables: on a narrow screen their lines scroll, where those of prose are wrapped."
+    for printed in doctree.findall(nodes.literal_block):
+        if 'output' not in printed['classes']: continue
+        lines = printed.astext().splitlines()
+        apart = [line for line in lines if re.search(r'\S {2,}\S', line)]
+        if len(apart) > 1: printed['classes'].append('columns')
+
+
+def setup(app):
+    for change in (anchors, columns): app.connect('doctree-read', change)
