@@ -85,8 +85,9 @@ def command(main):
         if hasattr(sys.stdout, 'reconfigure'):
             sys.stdout.reconfigure(errors='replace')       # a console may lack letters
         try:
-            try: return main(argv) or 0
+            try: status = main(argv)
             finally: flush()
+            return status if isinstance(status, int) else 0                # else it is a result
         except BrokenPipeError: return 141                 # who read has left
         except (BadInput, OSError, UnicodeError, MemoryError, RecursionError) as e:
             complain(*told(e)); return 2

@@ -167,7 +167,7 @@ longshort = windows.but('longshort', 'Look far in few layers, more sharply; star
     pocket=dict(steps=93, cooldown=.73, floor=.05, betas=(.91, .961), momentum=.86,
                 momentum_start=.66,
                 momentum_warmup=.53, rates=dict(matrix=.11, embed=.1, head=.0065, scalar=.047)),
-    desk=dict(steps=900),
+    desk=dict(steps=960),
     fineweb=dict(steps=1376, cooldown=.45, floor=.1, eps=1e-10, momentum_warmup=300/1376))
 
 # %% ../nbs/17_fp8.ipynb #records-imports

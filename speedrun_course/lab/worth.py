@@ -249,6 +249,6 @@ def add_worth(p):
 
 def tell_worth(a): # parsed options
     "Run records and parts at equal tokens, or search their rates, and keep the results"
-    if not a.rates: return sweep(a.records or list(compared()), a.seeds, a.workers, a.steps)
+    if not a.rates: sweep(a.records or list(compared()), a.seeds, a.workers, a.steps); return
     if not a.records: raise BadInput('--rates: name the records whose rates are to be searched')
     for name in a.records: search(name, a.workers)

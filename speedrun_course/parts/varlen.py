@@ -8,7 +8,6 @@ __all__ = ['HALF', 'room', 'crowded', 'starts', 'by_lengths', 'has_lengths', 'by
 # %% ../../nbs/77_varlen.ipynb #imports
 import inspect
 import torch
-from torch.nn.attention import varlen
 from .flex import by_device, documents
 from .shortcuts import lowered
 
@@ -35,6 +34,7 @@ HALF = torch.bfloat16, torch.float16                       # what the kernel com
 
 def by_lengths(other, kinds=HALF): # attention for masks and precisions that this kernel cannot do
     "Attention by PyTorch's kernel for rows of any length, if the mask counts tokens (record 29)"
+    from torch.nn.attention import varlen                  # here, since it imports the compiler
     def attends(q, k, v, ctx, scale=None, mask=None): # (B, H, T, d) each
         near, (B, H, T, _) = getattr(mask, 'tokens', None), q.shape
         low = [lowered(t) for t in (q, k, v)]
@@ -53,8 +53,9 @@ def by_lengths(other, kinds=HALF): # attention for masks and precisions that thi
 
 def has_lengths(device:str) -> bool:
     "Has this PyTorch the kernel for a device, and windows for it?"
-    windows = 'window_size' in inspect.signature(varlen.varlen_attn).parameters
-    return device == 'cuda' and windows and not torch.version.hip
+    if device != 'cuda' or torch.version.hip: return False
+    from torch.nn.attention import varlen
+    return 'window_size' in inspect.signature(varlen.varlen_attn).parameters
 
 def by_lengths_on(device:str): # -> what `ctx.attend` does there
     "Attention by lengths on a GPU whose PyTorch has windows for it, else as in record 12"
