@@ -17,7 +17,7 @@ VERBS = {
     'list': ('train', 'the records, with what was measured of them'),
     'plan': ('train', 'what a run takes in tokens, memory, time and dollars, before renting'),
     'data': ('use.download',
-             "get shards: FineWeb's, the pocket's built again, your own text's or tokens'"),
+             "get shards: FineWeb's, the small tracks' built again, your own text's or tokens'"),
     'generate': ('use.generate', 'let a trained model write'),
     'evaluate': ('use.evaluate', 'measure a trained model: loss, bits per byte, HellaSwag'),
     'hub': ('use.hub', 'share a run on the Hugging Face hub, or fetch one'),

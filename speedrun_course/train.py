@@ -115,7 +115,7 @@ def add_machine(p):
                         "unless it is less than a row (default: what the GPU's memory holds; "
                         'on a CPU, all)')
     p.add_argument('--device', choices=('cpu', 'cuda', 'mps'),
-                   help="what computes; mps is Apple's GPU, for the pocket track, and is first "
+                   help="what computes; mps is Apple's GPU, for the small tracks, and is first "
                         'compared with the CPU (default: cuda if it is there, else cpu)')
     p.add_argument('--checkpoint-every', type=int, metavar='N',
                    help='steps between states to go on from (default: only when interrupted)')

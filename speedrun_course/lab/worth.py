@@ -159,7 +159,8 @@ def bar(ax, y:int, x:Worth):
 def forest(found:dict, # of `worth`
            gained:dict={}, # record -> what history gained by it, as a share of the time
            ax=None):
-    "What each record and each part changes, with 95% intervals and a dot a seed; left is better"
+    """What each record changes against the one above it, or the one that its label names, and each part
+    against the record's own base, with 95% intervals and a dot a seed; left is better"""
     import matplotlib.pyplot as plt
     ax = ax or plt.subplots(figsize=(9, .8+.27*len(found)))[1]
     def beside(at, y, words): # a column at the right
@@ -170,11 +171,15 @@ def forest(found:dict, # of `worth`
         if name in gained: beside(1.22, y, f'{gained[name]:.0%}')
     for at, words in ((1.1, 'change'), (1.22, 'history')): beside(at, -1, words)
     ax.axvline(0, color='#334155', lw=1)
-    names = [f"   {n.partition('+')[2]}" if x.r.arm else n for n, x in found.items()]
+    names, above = [], None
+    for name, x in found.items():
+        own = name if above in (None, base_of(x.r).name) else f'{name}, on {base_of(x.r).name}'
+        names.append(f"   {name.partition('+')[2]}" if x.r.arm else own)
+        if not x.r.arm: above = name
     ax.set(yticks=range(len(found)), ylim=(len(found)-.4, -.8), xlim=(-EDGE, EDGE),
            xlabel='change of the loss (nats)')
     ax.set_yticklabels(names, ha='left')
-    ax.tick_params(axis='y', pad=110)
+    ax.tick_params(axis='y', pad=125)
     return ax
 
 # %% ../../nbs/44_worth.ipynb #gained

@@ -64,7 +64,7 @@ CLONE = PACKAGE.parent if (PACKAGE.parent/'settings.ini').exists() else None # o
 RESULTS = CLONE/'results' if CLONE else Path('results')    # never beside an installed package
 KINDS = 'official', 'confirm', 'default', 'ablations'      # of results of records
 RELIED_ON = KINDS[:3]                                      # made by committed code, and never failed
-CHOOSE = range(100, 105)                                   # seeds of official results
+CHOOSE = range(100, 105)                                   # seeds that are run if nobody names any
 CONFIRM = dict(pocket=range(150, 160), desk=range(150, 155), fineweb=range(150, 160)) # chose nothing
 
 def home(track='pocket') -> Path:

@@ -15,8 +15,9 @@ import speedrun_course
 from .doctor_lines import Line, Problem, guarded
 
 # %% ../../nbs/93_doctor.ipynb #requirements
-# Above is only the standard library. Other packages, and the modules of this one that need them,
-# are imported inside functions: the doctor has to run where they are missing, and to say so.
+# Above are only the standard library and what needs no more. Other packages, and the modules of
+# this one that need them, are imported inside functions: the doctor has to run where they are
+# missing, and to say so.
 PACKAGE = Path(speedrun_course.__file__).parent
 
 def requirements(package=PACKAGE) -> dict: # name -> versions such as '>=2.11', or ''
