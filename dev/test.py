@@ -63,6 +63,7 @@ def main():
     args = parser.parse_args()
     folders = [sorted((nbs/name).glob('[!_]*.ipynb')) for name in ('tests', 'programs')]
     notebooks = [p.resolve() for p in args.notebooks]
+    if lost := [p for p in notebooks if not p.is_file()]: parser.error(f'{lost[0]}: no such notebook')
     notebooks = notebooks or [*sum(folders, []), *lessons()]                       # the long ones first
     start, passed = time.perf_counter(), 0
     cores = os.cpu_count() or 1

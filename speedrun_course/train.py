@@ -4,8 +4,7 @@
 
 # %% auto #0
 __all__ = ['tell', 'list_records', 'add_train', 'add_machine', 'add_list', 'add_plan', 'parser', 'chosen_recipe', 'choose_data',
-           'first', 'newest', 'ended', 'continued', 'tell_all', 'before_sharing', 'one_run', 'train', 'main',
-           'reported']
+           'newest', 'ended', 'continued', 'tell_all', 'before_sharing', 'one_run', 'train', 'main', 'reported']
 
 # %% ../nbs/53_train.ipynb #quiet
 from .errors import quiet_interrupt
@@ -14,8 +13,10 @@ if __name__ == '__main__' and __spec__: quiet_interrupt()
 
 # %% ../nbs/53_train.ipynb #imports
 import gc, os, sys
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from shlex import quote
 import numpy as np, torch, torch.distributed as dist
 from .catalog import RECORD_RUN, default, record, records
 from .errors import BadInput, Parser, command, printable
@@ -24,7 +25,7 @@ from .lab.statistics import meets
 from .race.checkpoint import facts_for, latest, load_tensors, recipe_in, same_run
 from .race.data import corpus
 from .race.folder import finished, tidy
-from .race.machine import team
+from .race.machine import first, team
 from .race.plan import plan
 from .race.results import seeds, summary
 from .race.run import run_race, start
@@ -51,7 +52,7 @@ def tell(race, result, out, target=None):
         print('where these shards come from is not recorded, so nothing is claimed of the target; '
               'speedrun data fineweb records it')
     print(f'log.txt, result.json and model.safetensors are in {out}/; to let it write more:\n'
-          f'speedrun generate {out}')
+          f'speedrun generate {quote(str(out))}')
     corpus, show = race.corpus, dict(n=300, asked='300 characters')
     if corpus.tokenizer: show = dict(n=80, asked='80 tokens')
     if not (corpus.chars or corpus.tokenizer): return
@@ -98,7 +99,7 @@ def add_train(p):
     p.add_argument('--stop', type=int, metavar='N',
                    help='leave after N steps of the full schedule (default: all)')
     p.add_argument('--set', action='append', default=[], metavar='NAME=VALUE',
-                   help='override a number of the recipe, such as width=256 or rates.all=2e-3')
+                   help='override a number of the recipe, such as width=256 or rates.matrix=.05')
     p.add_argument('--data', metavar='DIR', help="folder of shards (default: the track's own)")
     p.add_argument('--out', metavar='DIR', help='folder for log, result and checkpoint '
                                                 '(default: runs/RECORD-TRACK-sSEED-TIME)')
@@ -156,9 +157,6 @@ def chosen_recipe(a): # parsed options -> filled-in recipe, or one line saying w
             raise BadInput(f"--{name.replace('_', '-')} {n}: must be at least 1")
     if a.seed is not None and a.seed < 0: raise BadInput(f'--seed {a.seed}: must be 0 or more')
     if a.resume == 'auto' and not a.out: raise BadInput('--resume auto: name the folder with --out')
-    for name in ('out', 'data', 'resume', 'tracker', 'push_to_hub'):
-        if getattr(a, name) == '':
-            raise BadInput(f"--{name.replace('_', '-')} '': is empty; name one, or leave it out")
     track = a.track or 'pocket'
     r = record(a.record).on(track) if a.record else default(track)
     return override(r, *([f'steps={a.steps}'] if a.steps is not None else []), *a.set)
@@ -171,13 +169,6 @@ def choose_data(a, r): # -> recipe, corpus, target
     return r, data, TARGET[r.track] if data.whole else None # another text has no target
 
 # %% ../nbs/53_train.ipynb #folder
-def first(look): # -> what look() gave there
-    "What the first of all processes sees, told to all"
-    if not dist.is_initialized(): return look()
-    seen = [look() if dist.get_rank() == 0 else None]
-    dist.broadcast_object_list(seen)
-    return seen[0]
-
 def newest(folder): # -> path or None
     "The newest state of a folder that can be read"
     state = latest(folder) if folder else None
@@ -245,8 +236,12 @@ def one_run(a, r, data, target, seed:int,
         state = first(lambda: newest(out))
     race, folder = start(r, data, seed, out, (state, *load_tensors(state)) if state else None,
                          a.checkpoint_every, a.micro_tokens, a.stop, a.device, a.resume == 'auto')
-    with trackers.tracking(a.tracker, race, folder.path) as track:
-        result = run_race(race, folder, track)
+    with ExitStack() as stack:
+        shown = []
+        def watch(): shown.append(stack.enter_context(trackers.tracking(a.tracker, race, folder.path)))
+        try: first(watch)
+        except BaseException: folder.leave_as_found(race); raise           # nothing has been trained
+        result = run_race(race, folder, *shown)
     if not race.hw.rank: tell(race, result, folder.path, target)
     return result['final'], folder.path
 

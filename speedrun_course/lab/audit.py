@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['CHOSE_NOTHING', 'SIGNS', 'AGREE', 'GPU_CHECKS', 'summarize', 'sign', 'notes', 'standings', 'ladder', 'stale',
            'recipe_of', 'audit', 'missed', 'chose', 'unconfirmed', 'replay', 'replayed', 'in_turn', 'other_numbers',
-           'on_gpu', 'add_replay', 'tell_replay', 'add_audit', 'tell_audit', 'add_summary']
+           'on_gpu', 'add_replay', 'tell_replay', 'add_audit', 'tell_audit', 'add_summary', 'write_summary']
 
 # %% ../../nbs/87_audit.ipynb #imports
 import math, time
@@ -20,7 +20,7 @@ from .statistics import meets
 from .worth import equal, runs_of
 from ..race.data import corpus
 from ..race.loop import Race, follow
-from ..race.results import (CONFIRM, PACKAGE, RESULTS, home, load_results,
+from ..race.results import (CLONE, CONFIRM, PACKAGE, RESULTS, home, load_results,
                                           summary)
 from ..ranges import spelled
 from ..recipe import TARGET, digest, override
@@ -40,7 +40,8 @@ def summarize(folder=None, track='pocket') -> dict: # record -> its results in n
                     cpu=round(float(np.mean(cpu)), 1), cpu_sd=spread(cpu),
                     wall=round(float(np.mean(wall)), 1), wall_sd=spread(wall),
                     timed=len(timed), threads=timed[0]['threads'])
-    found = {name: load_results(name, track=track, folder=folder) for name in records()}
+    found = {name: load_results(name, track=track, folder=folder, digest=digest(r.on(track)))
+             for name, r in records().items()}             # of the recipes as they stand
     found['default'] = load_results(kind='default', track=track, folder=folder)
     facts = {}
     for name, timed in found.items():
@@ -276,5 +277,14 @@ def tell_audit(a): # parsed options
 
 def add_summary(p):
     "The options of `summary`: none"
-    p.set_defaults(do=lambda a: write_json(PACKAGE/'summary.json', {track: summarize(track=track)
-                                                                   for track in ('pocket', 'desk')}))
+    p.set_defaults(do=write_summary)
+
+def write_summary(a): # parsed options
+    "Write the summary of a clone's results, which ships with the package"
+    if not CLONE:
+        raise BadInput('summary: sums up the results of a clone of the repository, and the package '
+                       f'in {PACKAGE} lies in none')
+    found = {track: summarize(track=track) for track in ('pocket', 'desk')}
+    for track, facts in found.items():
+        if not facts: raise BadInput(f'{home(track)}: no official results to sum up; get them back')
+    write_json(PACKAGE/'summary.json', found)

@@ -15,7 +15,7 @@ from .jobs import Job, add_work, collect, do_all, threads_for
 from .statistics import meets
 from ..race.results import home, need_clean_commit, seeds
 from ..ranges import nearest
-from ..recipe import NUMBERS, Recipe, TARGET, override
+from ..recipe import NUMBERS, Recipe, TARGET, override, rated
 
 # %% ../../nbs/09_tuning.ipynb #steps-to-target
 def steps_to_target(r:Recipe, start:int, seeds=range(100, 110), track='pocket', alpha=.01,
@@ -54,8 +54,7 @@ def ranges(r, more:dict={}, # a record's own
     tokens = [64*n for n in (12, 16, 24, 32, 48, 64)]      # in a batch; four processes share it
     found = dict(rows=lambda u: max(4, round(tokens[min(5, int(6*u))]/r.seq/4)*4),
                  decay=log_between(.01, .5), warmup=log_between(.01, .2), floor=between(0, .2))
-    found |= {f'rates.{k}': log_between(v/3, v*3) for k, v in r.rates.items()
-              if k != 'all' or 'embed' not in r.rates}   # the rate of all that have none
+    found |= {f'rates.{k}': log_between(r.rates[k]/3, r.rates[k]*3) for k in rated(r)}
     found |= dict(beta1=between(.8, .95), beta2=lambda u: round(1-log_between(.005, .1)(u), 3),
                  cooldown=between(.2, .9), momentum=between(.8, .97),
                  momentum_start=between(.4, .9), momentum_warmup=log_between(.05, .8),

@@ -21,7 +21,7 @@ from .statistics import Difference, paired
 from ..race.machine import trained_tokens
 from ..race.results import (CHOOSE, home, load_results, need_clean_commit, seeds,
                                           summary)
-from ..recipe import Recipe, digest, override
+from ..recipe import Recipe, digest, override, rated
 
 # %% ../../nbs/44_worth.ipynb #equal
 EQUAL = 250              # steps of 2,048 tokens: .512 million
@@ -48,9 +48,7 @@ FACTORS = .25, .5, 1., 2., 4.                         # of all rates
 
 def scaled(r, by:float) -> Recipe: # filled in
     "A recipe with its learning rates multiplied, to three digits"
-    # `all` is for roles without a rate
-    turn = [k for k in r.rates if k != 'all' or 'embed' not in r.rates]
-    return override(r, *(f'rates.{k}={float(f"{r.rates[k]*by:.3g}")}' for k in turn))
+    return override(r, *(f'rates.{k}={float(f"{r.rates[k]*by:.3g}")}' for k in rated(r)))
 
 def tuned(name:str, folder=None) -> dict: # factor -> loss on the tuning split
     "What the search of a family's rates found: all of them multiplied by a factor"
@@ -78,7 +76,7 @@ def sweep(names, seeds, workers:int=1, steps:int=EQUAL, folder=None, say=print) 
     "Run what is missing, seed by seed"
     if not folder: need_clean_commit('equal')
     jobs = [Job(equal(r, steps), r.on('desk'), seed, 'equal', str(folder or home('desk')),
-                threads_for(workers)) for seed in seeds for r in map(record, names)]
+                threads_for(workers)) for seed in seeds for r in map(record, dict.fromkeys(names))]
     missing = [job for job in jobs if not job.on_file()]
     known = [x['cpu']/x['steps'] for x in load_results(kind='equal', folder=folder, track='desk')]
     if missing and known:
@@ -246,14 +244,17 @@ def add_worth(p):
                    help='records, or parts such as baseline+norm (default: all)')
     p.add_argument('--rates', action='store_true', help="search a factor for the records' rates "
                    'on the tuning split, instead')
-    p.add_argument('--seeds', type=seeds, default=CHOOSE, metavar='A-B', help='(default 100-104)')
-    p.add_argument('--steps', type=int, default=EQUAL, metavar='N',
-                   help='of 2,048 tokens (default %(default)s)')
+    p.add_argument('--seeds', type=seeds, metavar='A-B', help='(default 100-104)')
+    p.add_argument('--steps', type=int, metavar='N', help=f'of 2,048 tokens (default {EQUAL})')
     p.add_argument('--workers', type=int, default=1, metavar='N', help='runs at once, one thread '
                    'each (default %(default)s: one run, all threads)')
 
 def tell_worth(a): # parsed options
     "Run records and parts at equal tokens, or search their rates, and keep the results"
-    if not a.rates: sweep(a.records or list(compared()), a.seeds, a.workers, a.steps); return
-    if not a.records: raise BadInput('--rates: name the records whose rates are to be searched')
-    for name in a.records: search(name, a.workers)
+    names = [record(n).name for n in a.records]
+    if a.steps is not None and a.steps < 1: raise BadInput(f'--steps {a.steps}: at least 1')
+    if not a.rates: sweep(names or list(compared()), a.seeds or CHOOSE, a.workers, a.steps or EQUAL); return
+    if not names: raise BadInput('--rates: name the records whose rates are to be searched')
+    if a.seeds or a.steps:
+        raise BadInput(f'--rates searches with {EQUAL} steps and one seed; leave --seeds and --steps out')
+    for name in dict.fromkeys(names): search(name, a.workers)

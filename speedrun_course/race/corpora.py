@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from ..errors import BadInput
 from ..files import write_whole
-from .data import (BOS, SHIPPED, Corpus, corpus, encode, sha256,
+from .data import (BOS, SHIPPED, Corpus, corpus, encode, read_shard, sha256,
                                        write_shard, write_source)
 
 # %% ../../nbs/78_corpora.ipynb #fetched
@@ -153,9 +153,14 @@ def save_corpus(made:Tokenized, out, # folder to write into
     if others := [f for f in every if f not in kept]:
         raise BadInput(f'{out}: holds other shards ({others[0]}); name an empty folder with --out')
     if len(made.val) < 2049:
-        raise BadInput(f'{len(made.train)+len(made.val):,} tokens are too few; at least 20,490 are '
-                       'needed, so that a tenth of them can be scored')
+        raise BadInput(f'{len(made.val):,} tokens to score, which are the last tenth, are too few; at '
+                       'least 2,049 are needed, of 20,490 or more in all')
     shards = dict(zip(kept, (made.train, made.val)))
+    same = lambda f: (f.read_bytes() == made.held if f.name == made.file else
+                      np.array_equal(read_shard(f)[:], shards[f.name]))
+    for f in (out/name for name in kept):                  # two texts must not mix
+        if f.exists() and not same(f):
+            raise BadInput(f'{f}: is of another text; name an empty folder with --out, or delete it')
     for file, held in shards.items(): write_shard(out/file, held)
     write_whole(out/made.file, made.held)
     words = made.file == 'tokenizer.json'

@@ -110,6 +110,16 @@ class RunFolder:
                 append_text(log, f'going on after step {race.done}\n{log_facts(race)}\n')
             else: write_whole(log, self.head.encode())
 
+    def leave_as_found(self, race):
+        "Take the log of a run away again that could not begin, and the folder if nothing is in it"
+        if not self.lead: return
+        with suppress(OSError):
+            if not race.done: (self.path/'log.txt').unlink()
+        self.release()
+        with suppress(OSError):
+            (self.path/'.lock').unlink()
+            self.path.rmdir()
+
     def write(self, *lines):
         "Take in lines of the log; they come onto the disk with flush()"
         self.lines += lines

@@ -65,7 +65,7 @@ class Shapes(NamedTuple):
 def looking(r, window:int|None) -> Shapes: # window in tokens
     "Run a filled-in recipe's model on one row of shapes"
     tally, held, params = Tally(), {}, {}
-    now = Now(window=window and torch.tensor(window))
+    now = Now(window=None if window is None else torch.tensor(window))
     with torch.device('meta'): model = GPT(r, attend=tally, fp8=False)
     tokens = torch.empty(1, r.seq, dtype=torch.long, device='meta')
     for p in model.parameters(): params[p.role] = params.get(p.role, 0) + p.numel()
@@ -168,7 +168,7 @@ def micro_tokens(r, capacity:float, # bytes of a GPU's memory
         need, least = sum(memory(r, tokens, world).values()), tokens
         if tokens <= 65_536 and need <= .9*capacity: return tokens
     raise BadInput(f'{least:,} tokens in one forward and backward need {need/1e9:.1f} GB '
-                   f'and a tenth to spare; the GPU has {capacity/1e9:.1f} GB')
+                   f'and a tenth to spare; there are {capacity/1e9:.1f} GB')
 
 # %% ../../nbs/51_plan.ipynb #cost
 START = 5. # minutes from the command to the first step, compilation included: assumed

@@ -74,8 +74,9 @@ def home(track='pocket') -> Path:
 def save_result(result:dict, kind:str, # official, confirm, default, tuning, …
                 name:str=None, # of the file; by default the record's
                 folder=None):
-    "Add a result to those of its record and kind"
-    append_line(Path(folder or home(result['track']))/kind/f"{name or result['record']}.jsonl", result)
+    "Add a result to those of its record and kind, unless the same run is there"
+    file = Path(folder or home(result['track']))/kind/f"{name or result['record']}.jsonl"
+    append_line(file, result, ('record', 'track', 'digest', 'seed'))       # another process may have it
 
 def sound(file, x:dict) -> dict: # x
     "Refuse a line that is no result of a run"

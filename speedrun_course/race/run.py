@@ -7,9 +7,10 @@ __all__ = ['warm_up', 'score_noise', 'undisturbed', 'fitting', 'memory_of', 'tru
            'introduced', 'first_look', 'run_race', 'leave', 'peak_mib', 'finish']
 
 # %% ../../nbs/52_run.ipynb #imports
-import gc, sys
+import gc, re, sys
 from contextlib import contextmanager
 from dataclasses import replace
+from shlex import quote
 import numpy as np, torch, torch.distributed as dist
 from ..catalog import record
 from ..errors import BadInput
@@ -18,7 +19,7 @@ from ..parts.readers import ids_of, rows_of
 from .checkpoint import restore, save_state
 from .folder import RunFolder, new_folder
 from .loop import NotFinite, Race, Tick, follow, validate
-from .machine import Hardware, batches, check_compiler, check_ids, hardware
+from .machine import Hardware, batches, check_compiler, check_ids, first, hardware
 from .plan import memory, mfu, micro_tokens
 from .results import result_of
 from .stops import Stopped, listening, named
@@ -70,7 +71,7 @@ def undisturbed(hw):
 def fitting(asked:str, r, hw:Hardware): # -> tokens, or None for the whole share
     "Tokens in a micro-batch: a number, or for 'auto' what the memory holds"
     if asked != 'auto':
-        if not (asked.isascii() and asked.isdigit() and int(asked)):
+        if not re.fullmatch('0*[1-9][0-9]{0,11}', asked):
             raise BadInput(f"--micro-tokens {asked}: write a number of tokens, or auto")
         return int(asked)
     if hw.autocast is None: r = replace(r, precision='fp32')               # wider than asked for
@@ -135,16 +136,18 @@ def start(r, data, seed:int, out=None, # the run's folder; by default a new one
     check_pieces(race)
     if every: # not between two steps whose gradients are summed
         race.pause_after({race.settled(k) for k in range(every, race.stop, every)} - {race.stop})
-    if not (out or hw.rank): out = new_folder(f'{r.name}-{r.track}-s{seed}')       # by the first
     folder = RunFolder(out or 'runs', not hw.rank)
-    folder.take()
-    try:
+    def enter():
+        if not out: folder.path = new_folder(f'{r.name}-{r.track}-s{seed}')
+        folder.take()
         folder.admit(race, again or found)
         folder.check_room(race, every)
+    try:
+        first(enter)
         with memory_of(r, hw, micro):
             if hw.device == 'cuda': warm_up(race)
             if found: restore(race, *found[1:], found[0])
-        folder.begin(race)
+        first(lambda: folder.begin(race))
     except BaseException: folder.release(); raise
     if not hw.rank: print('\n'.join(introduced(race)), flush=True)
     if hw.ahead > 1: # the first shard is opened before the clock starts
@@ -213,7 +216,7 @@ def leave(race, folder:RunFolder, say) -> dict: # the result
     if not (early and race.asked):
         for line in said: say(line)
         return finish(race, folder)
-    how = f'go on with --resume {folder.path}' if saved else said[0]
+    how = f'go on with --resume {quote(str(folder.path))}' if saved else said[0]
     raise Stopped(f'stopped after {race.done} of {race.r.total} steps; {how}', 128 + race.asked)
 
 # %% ../../nbs/52_run.ipynb #finish

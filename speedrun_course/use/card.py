@@ -11,6 +11,7 @@ __all__ = ['TEXTS', 'FILES', 'QUOTED', 'HOME', 'FinishedRun', 'is_sound', 'read_
 import json, re
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 import numpy as np
 from ..catalog import record
 from ..errors import BadInput, printable
@@ -71,6 +72,10 @@ def is_sound(value) -> bool:
 def read_result(file) -> dict:
     "A run's result, if it holds all that a card quotes"
     told = read_json(file, dict)
+    losses, steps = told.get('losses'), told.get('steps')
+    if isinstance(losses, list) and isinstance(steps, int) and len(losses) < steps:
+        raise BadInput(f'{file}: stopped after {len(losses)} of {steps} steps; finish it first: '
+                       f'speedrun train --resume {quote(str(Path(file).parent))}')
     if told.get('final', 0) is None:
         raise BadInput(f'{file}: not validated at its end; train again, with evals above 0')
     for name, kind in QUOTED.items():
@@ -96,7 +101,7 @@ def open_run(folder) -> FinishedRun:
                            f'model.safetensors of {facts[what]}; name a folder of one run')
     if facts['step'] < result['steps']:
         raise BadInput(f"{folder}: stopped after {facts['step']} of {result['steps']} steps; "
-                       f'finish it first: speedrun train --resume {folder}')
+                       f'finish it first: speedrun train --resume {quote(str(folder))}')
     run = FinishedRun(folder, result, data_of(path, facts), r,
                       sum(p.numel() for p in model.parameters()))
     own_tokenizer(path, run.data)

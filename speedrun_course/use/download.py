@@ -5,13 +5,13 @@
 # %% auto #0
 __all__ = ['FINEWEB', 'SHARD_BYTES', 'TOKENIZER', 'GPT2', 'GPT2_TOKENS', 'fineweb_names', 'is_whole', 'fineweb_commit',
            'fetch_shards', 'fetch_files', 'fetch_and_say', 'fetch_apart', 'note_origin', 'forget_damaged',
-           'download_fineweb', 'tokenizer_kind', 'read_tokenizer', 'largest', 'note_tokens', 'filled', 'add_data',
-           'make', 'note']
+           'download_fineweb', 'tokenizer_kind', 'read_tokenizer', 'largest', 'note_tokens', 'add_data', 'make', 'note']
 
 # %% ../../nbs/91_download.ipynb #imports
 import re, shutil, signal
 from multiprocessing import get_context
 from pathlib import Path
+from shlex import quote
 from ..errors import BadInput, printable
 from ..files import write_whole
 from ..race.corpora import build_desk, build_pocket, build_text
@@ -187,6 +187,9 @@ def note_tokens(folder, which) -> str: # 'gpt2', or a file; -> a line to print
         size = GPT2_TOKENS
     else:
         held, _, size = read_tokenizer(which)
+        if own.exists() and own.read_bytes() != held:
+            raise BadInput(f'{own}: is another tokenizer than {which}; delete it, if the shards are '
+                           'not written in its tokens')
     for name, shard in shards.items():
         if (top := largest(shard)) >= size:
             raise BadInput(f'{folder/name}: holds token id {top:,}, and {which} has {size:,} '
@@ -197,12 +200,6 @@ def note_tokens(folder, which) -> str: # 'gpt2', or a file; -> a line to print
     return f'{folder}: {len(shards)} shards, noted as written in tokens of {which}'
 
 # %% ../../nbs/91_download.ipynb #main
-def filled(**given): # name of an option -> what was given for it
-    "Refuse options that were given, and are empty"
-    for name, value in given.items():
-        if '' in (value if isinstance(value, list) else [value]):
-            raise BadInput(f"{name} '': is empty; write a name, or leave it out")
-
 def add_data(p):
     "The options of `data`"
     kinds = p.add_subparsers(metavar='KIND', required=True)
@@ -230,15 +227,13 @@ def add_data(p):
 
 def make(a, build): # parsed options; folder -> corpus
     "Make shards, and say how to train on them"
-    filled(**{'--out': a.out}, FILE=getattr(a, 'files', None))
     made = build(a.out)
     if made.name == 'fineweb' and not made.origin:
         print(printable(f'{a.out}: some shards were there before, so it is not noted where they '
                         'come from; to have that noted, delete them and run this again'))
     print(printable(f'{a.out}: {sum(map(len, made.train)):,} training tokens; train with: '
-                    f'speedrun train --track {made.name} --data {a.out}'))
+                    f'speedrun train --track {made.name} --data {quote(str(a.out))}'))
 
 def note(a): # parsed options
     "Note tokens, and say so"
-    filled(DIR=a.folder, FILE=a.which)
     print(printable(note_tokens(a.folder, a.which)))

@@ -17,7 +17,6 @@ from ..files import append_text, locked, read_lines, write_whole
 from ..race.data import corpus, sha256
 from ..race.loop import evaluate as mean_loss, scored
 from ..race.machine import check_tokens
-from .download import filled
 from .generate import add_checkpoint, trained
 from .hub import fetch, locate
 
@@ -248,7 +247,6 @@ def add_evaluate(p):
 
 def evaluate_model(a): # parsed options
     "Measure a trained model"
-    filled(**{'--data': a.data, '--hellaswag': a.hellaswag})
     if a.items is not None and (a.items < 1 or a.hellaswag is None):
         raise BadInput(f'--items {a.items}: must be at least 1, and goes with --hellaswag')
     t, data, asked, file = trained(locate(a.checkpoint)), None, None, a.hellaswag

@@ -10,12 +10,11 @@ __all__ = ['check_repo', 'no_token', 'written_files', 'upload', 'push', 'locate'
 import re, sys, tempfile
 from functools import partial
 from pathlib import Path
-from ..errors import BadInput, printable
+from ..errors import BadInput, filled, printable
 from ..race.checkpoint import latest, load_facts
 from ..race.trust import check_facts, data_of
 from .card import (FILES, FinishedRun, card_of, check_name, loss_curve, open_run,
                                       own_tokenizer, recipe_json)
-from .download import filled
 from .hub_errors import guard_library, hub_trouble
 
 # %% ../../nbs/92_hub.ipynb #check-repo
@@ -83,7 +82,7 @@ def locate(name=None) -> Path: # of a checkpoint
         if found: return found[-1]
         raise BadInput('no runs/*/model.safetensors here; '
                        'make one: speedrun train')
-    filled(CHECKPOINT=name)
+    filled('CHECKPOINT', name)
     path, repo = Path(name), re.fullmatch('([^/@]+/[^/@]+)(?:@(.+))?', str(name))
     if path.is_file(): return path
     if path.is_dir():
@@ -131,5 +130,4 @@ def add_hub(p):
 
 def push_run(a): # parsed options
     "Share a run, and print where it is"
-    filled(**{'RUN': a.run, 'USER/REPO': a.repo})
     print(printable(push(a.run, a.repo, a.private)))
