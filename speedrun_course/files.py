@@ -91,8 +91,8 @@ def append_line(path, value,
         f.seek(0)
         held = f.read()
         whole = held[:held.rfind(b'\n') + 1]
-        if once and any(all(x.get(k) == value[k] for k in once) for x in map(json.loads, whole.splitlines())):
-            return
+        lines = map(json.loads, whole.splitlines() if once else [])
+        if any(all(x.get(k) == value[k] for k in once) for x in lines): return
         f.truncate(len(whole))
         f.write(json.dumps(value).encode() + b'\n'); f.flush(); os.fsync(f.fileno())
 

@@ -17,7 +17,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from shlex import quote
-import numpy as np, torch, torch.distributed as dist
+import numpy as np, torch
 from .catalog import RECORD_RUN, default, record, records
 from .errors import BadInput, Parser, command, printable
 from .lab.audit import notes, sign

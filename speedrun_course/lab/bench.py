@@ -7,23 +7,23 @@ __all__ = ['SAME', 'KINDS', 'CLOCKS', 'bench', 'there_and_back', 'timed_program'
            'on_file', 'race_records', 'outcome', 'only_one', 'won', 'contest', 'add_race', 'tell_race', 'add_bench']
 
 # %% ../../nbs/85_bench.ipynb #imports
-import subprocess, sys, tempfile, time
+import json, subprocess, sys, tempfile, time
 from contextlib import contextmanager
 from numbers import Integral, Real
 from pathlib import Path
 import numpy as np
 from ..catalog import BEST, record, records
 from ..errors import BadInput
-from ..files import read_json, read_lines
+from ..files import can_write, read_json, read_lines, write_whole
 from .jobs import Job, do
-from ..race.results import (RESULTS, home, load_results, machine, save_result, seeds,
-                                          summary)
+from ..race.results import RESULTS, home, load_results, machine, seeds, summary
 
 # %% ../../nbs/85_bench.ipynb #bench
 def bench(names, # two records or more
           rounds:int=3, *assignments, track='pocket', folder=None, say=print) -> list[dict]:
     "Race records against each other, interleaved, each a program of its own with one validation"
-    runs = []
+    runs, results = [], Path(folder or home(track))/'bench'
+    can_write(results)
     for i in range(rounds):
         for name in there_and_back(names, i):
             x = timed_program(name, track, 100+i, 'evals=1', *assignments) | dict(round=i)
@@ -31,8 +31,7 @@ def bench(names, # two records or more
             say(f"{name} seed {100+i}: {x['wall']:.1f} s of training, {x['process']:.1f} s in all")
     # rounds of two benches do not mix, nor changed records with whole ones
     file = '-'.join([*names, *(['changed'] if assignments else [])])
-    (Path(folder or home(track))/'bench'/f'{file}.jsonl').unlink(missing_ok=True)
-    for x in runs: save_result(x, 'bench', file, folder)
+    write_whole(results/f'{file}.jsonl', ''.join(json.dumps(x) + '\n' for x in runs).encode())
     return runs
 
 def there_and_back(names, i:int) -> list:

@@ -11,12 +11,13 @@ import pickle, pkgutil, re, sys
 import numpy as np
 from ..catalog import record
 from ..errors import BadInput
+from ..files import write_whole
 from .bench import only_one
-from .figures import style
+from .figures import save_figure, style
 from .look import look
 from .statistics import effects
-from .trial import (COMPARISONS, Finding, Trial, begin, clock, decision,
-                                       findings, hours, run_trial, slope, take_up)
+from .trial import (COMPARISONS, WORD, Finding, Trial, begin, clock,
+                                       decision, findings, hours, run_trial, slope, take_up)
 from .worth import EQUAL
 from ..race.results import seeds
 from ..recipe import Recipe, TRACKS, override
@@ -69,10 +70,10 @@ def write_report(t:Trial):
     "Leave the table and the picture beside the plan"
     import matplotlib.pyplot as plt
     style()
-    (t.home/'report.md').write_text(f'# {t.name}\n\n![](report.svg)\n\n{trial_table(t)}\n', 'utf-8',
-                                    newline='\n')          # the same on every system
+    text = f'# {t.name}\n\n![](report.svg)\n\n{trial_table(t)}\n'
+    write_whole(t.home/'report.md', text.encode())
     fig = trial_picture(t)
-    fig.savefig(t.home/'report.svg', metadata=dict(Date=None, Creator=None)); plt.close(fig)
+    save_figure(fig, t.home/'report.svg', metadata=dict(Date=None, Creator=None)); plt.close(fig)
 
 # %% ../../nbs/82_report.ipynb #arm
 def arm(text:str, # fp8: a record; fp8,rates.matrix=.2: with numbers; mine:idea: of your module
@@ -108,6 +109,8 @@ def arms_of(a) -> dict: # label -> recipe, filled in
         raise BadInput('trial: at least two seeds are needed for a test, and at most 10,000')
     if not 1 <= a.workers <= 1000: raise BadInput(f'--workers {a.workers}: at least 1, at most 1000')
     for text in arms:
+        if not WORD.fullmatch(text):
+            raise BadInput(f'{text}: write an arm with letters, digits and . , : = + - only')
         if ',steps=' in text:
             raise BadInput(f'{text}: an arm gets the steps that its budget pays for; '
                            'give all arms others with --set steps=…')

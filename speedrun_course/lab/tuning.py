@@ -184,6 +184,7 @@ def add_tune(p):
 
 def tune_record(a): # parsed options
     "Tune a record, and print the best numbers as its statement has them"
+    if a.steps is not None and a.steps < 1: raise BadInput(f'--steps {a.steps}: at least 1')
     if a.budget < 3: raise BadInput(f'--budget {a.budget}: at least 3 runs')
     if not 0 <= a.fixed < 1e6:
         raise BadInput(f'--fixed {a.fixed}: a number of rows, from 0 to 1,000,000')

@@ -253,8 +253,11 @@ def tell_worth(a): # parsed options
     "Run records and parts at equal tokens, or search their rates, and keep the results"
     names = [record(n).name for n in a.records]
     if a.steps is not None and a.steps < 1: raise BadInput(f'--steps {a.steps}: at least 1')
-    if not a.rates: sweep(names or list(compared()), a.seeds or CHOOSE, a.workers, a.steps or EQUAL); return
+    if not a.rates:
+        sweep(names or list(compared()), a.seeds or CHOOSE, a.workers, a.steps or EQUAL)
+        return
     if not names: raise BadInput('--rates: name the records whose rates are to be searched')
     if a.seeds or a.steps:
-        raise BadInput(f'--rates searches with {EQUAL} steps and one seed; leave --seeds and --steps out')
+        raise BadInput(f'--rates searches with {EQUAL} steps and one seed; leave --seeds and --steps '
+                       'out')
     for name in dict.fromkeys(names): search(name, a.workers)

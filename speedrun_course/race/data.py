@@ -248,8 +248,8 @@ def corpus(track:str='pocket', # 'pocket', 'desk' or 'fineweb'
                        f"file beside it has {about['tokens']}; put the right one there, or delete it")
     if not about and noted.get('tokens', '') not in ('', 'gpt2'):
         lost = 'vocab.json' if noted['tokens'] == 'characters' else 'tokenizer.json'
-        raise BadInput(f"{folder}: its tokens are {noted['tokens']}, and their {lost} is not here; copy "
-                       'it from where the shards were made')
+        raise BadInput(f"{folder}: its tokens are {noted['tokens']}, and their {lost} is not here; "
+                       'copy it from where the shards were made')
     about |= noted
     train, val = list(train.values()), list(val.values())
     train, val = hold_out(train, val) if tuning else (train, val[0])

@@ -11,6 +11,7 @@ import importlib.util, io, json, os, uuid
 from contextlib import contextmanager, redirect_stdout, suppress
 from functools import partial
 from pathlib import Path
+from shlex import quote
 from ..errors import BadInput, printable
 from ..race.machine import batches
 from ..race.results import commit, machine
@@ -30,7 +31,7 @@ def tensorboard(out:Path, facts:dict, done:int): # -> log, finish, how to look
     def finish(summary):
         w.add_text('summary', table(summary), done)
         w.close()
-    return log, finish, f'tensorboard --logdir {out}'
+    return log, finish, f'tensorboard --logdir {quote(str(out))}'
 
 # %% ../../nbs/94_trackers.ipynb #wandb
 PROJECT = 'speedrun-course'
@@ -62,7 +63,8 @@ def wandb_or_trackio(name:str, out:Path, facts:dict, done:int): # -> log, finish
         else:
             run.log({f'summary/{k}': v for k, v in summary.items()})
             with redirect_stdout(io.StringIO()): library.finish()
-    if name == 'wandb': look = f'wandb sync {Path(run.dir).parent}' if run.offline else run.url
+    here = name == 'wandb' and run.offline
+    if name == 'wandb': look = f'wandb sync {quote(str(Path(run.dir).parent))}' if here else run.url
     else: look = f"trackio show --project {PROJECT} (TRACKIO_DIR={os.environ['TRACKIO_DIR']})"
     return log, finish, look
 
