@@ -42,7 +42,7 @@ def trial_table(t:Trial) -> str: # markdown
                       'interval. Then differences of the final loss, paired by seed, with 95% '
                       'intervals. '
                       'Verdicts: p < .01, one-sided, at the unfavourable end of the clock, '
-                      f'corrected for {len(t.others)} arms.'])
+                      f"corrected for {len(t.others)} arm{'s'*(len(t.others) > 1)}."])
 
 def time_of(t:Trial, label:str) -> str:
     "An arm's step time in a cell of a table, with its interval"
