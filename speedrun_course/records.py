@@ -67,7 +67,7 @@ muon = modern.but('muon', 'Make every direction of an update count equally',
     history=(3, 4), alone=dict(split='project'), project=SplitQKV, optim=MuonAdam,
     pocket=dict(rows=24, steps=165, warmup=0., cooldown=.37, floor=.02, momentum=.85,
                 rates=dict(all=9.2e-3, matrix=1.6e-3), betas=(.8, .967), decay=.035, clip=0.),
-    desk=dict(steps=1800, warmup=0., floor=.08, momentum=.9, rates=dict(all=9.2e-3, matrix=1.6e-3),
+    desk=dict(steps=1900, warmup=0., floor=.08, momentum=.9, rates=dict(all=9.2e-3, matrix=1.6e-3),
               decay=.01, clip=0.),
     fineweb=dict(steps=5100, warmup=0., cooldown=1450/5100, decay=0., clip=0., momentum=.95,
                  rates=dict(all=3.6e-3, matrix=3.6e-4)))
@@ -324,7 +324,7 @@ ngrams = record27.but('ngrams', 'Look up the last tokens together', history=(62,
     pocket=dict(ngrams=(2, 3, 4), ngram_rows=16_384, ngram_width=64, steps=40, cooldown=.7,
                 floor=.1, betas=(.91, .944), decay=.024, momentum=.82, momentum_start=.63,
                 momentum_warmup=.8, rates=dict(matrix=.24, embed=.25, head=.12, scalar=.06)),
-    desk=dict(ngrams=(2,), ngram_rows=20_480, ngram_width=128, steps=760),
+    desk=dict(ngrams=(2,), ngram_rows=20_480, ngram_width=128, steps=850),
     fineweb=dict(ngrams=(2,), ngram_rows=251_520, ngram_width=768, steps=1583))
 
 # %% ../nbs/27_ngrams.ipynb #sprint-record
