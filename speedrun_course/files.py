@@ -7,7 +7,7 @@ __all__ = ['sync_folder', 'make_folder', 'about', 'write_whole', 'can_write', 'a
            'append_line', 'read_lines', 'locked']
 
 # %% ../nbs/99_files.ipynb #imports
-import errno, json, os, tempfile
+import errno, json, os
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from .errors import BadInput
@@ -50,8 +50,9 @@ def write_whole(path, data:bytes):
 
 def can_write(folder):
     "Make a folder in which files can be written, or fail now instead of after hours of work"
-    make_folder(folder)
-    with about(folder), tempfile.TemporaryFile(dir=folder) as f: f.write(b'x'); f.flush()
+    probe = Path(folder)/f'.{os.getpid()}.probe'
+    write_whole(probe, b'x')
+    probe.unlink()
 
 def append_text(path, text:str):
     "Add text to a file that is there: all of it and on the disk, or nothing"

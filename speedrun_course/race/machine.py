@@ -12,7 +12,6 @@ import ctypes, faulthandler, importlib.util, os, shutil, sys, sysconfig, time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import lru_cache
 from typing import Callable
 import torch, torch.distributed as dist
 from pathlib import Path
@@ -165,11 +164,10 @@ def precision(r, hw:Hardware) -> str: # such as 'bf16, head fp8'
     return f"{low}{note}, {' and '.join(eight)} " + ('fp8' if hw.fp8 else f'{low} (no fp8 here)')
 
 # %% ../../nbs/89_machine.ipynb #checks
-@lru_cache(8)                                              # many ask, and a schedule may be long
-def batches(r) -> tuple: # of (rows, tokens in a row), one a step
+def batches(r) -> list: # of (rows, tokens in a row), one a step
     "The sizes of all batches of a run"
     every = (r.schedule(r, step) for step in range(r.total))
-    return tuple((now.rows, now.seq or r.seq) for now in every)
+    return [(now.rows, now.seq or r.seq) for now in every]
 
 def trained_tokens(r) -> int:
     "The tokens that a whole run trains on"
