@@ -133,11 +133,13 @@ NAME = re.compile(r'[\w.=+-]+')   # what a record's name is written with
 @dataclass(frozen=True, eq=False, repr=False)
 class Recipe(Statement):
     "Which part goes into which place, and the numbers of each track"
+    def __post_init__(self): # files are called by the name, and options name it
+        if not NAME.fullmatch(self.name):
+            raise TypeError(f'{self.name!r}: name a record with letters, digits and . = + -')
+
     def but(self, name, about, *, history=(), interpolated=False, arm=False, restates=False,
             alone={}, pocket={}, desk={}, fineweb={}, **places):
         "The next record: this one, but for what is named"
-        if not NAME.fullmatch(name): # files are called by it, and options name it
-            raise TypeError(f'{name!r}: name a record with letters, digits and . = + -')
         for what, given, known in (('place', places, PLACES), ('pocket number', pocket, NUMBERS),
                                    ('desk number', desk, NUMBERS),
                                    ('fineweb number', fineweb, NUMBERS)):

@@ -16,8 +16,8 @@ from .bench import only_one
 from .figures import save_figure, style
 from .look import look
 from .statistics import effects
-from .trial import (COMPARISONS, WORD, Finding, Trial, begin, clock,
-                                       decision, findings, hours, run_trial, slope, take_up)
+from .trial import (COMPARISONS, Finding, Trial, begin, clock, decision,
+                                       findings, hours, run_trial, slope, take_up)
 from .worth import EQUAL
 from ..race.results import seeds
 from ..recipe import Recipe, TRACKS, override
@@ -109,8 +109,6 @@ def arms_of(a) -> dict: # label -> recipe, filled in
         raise BadInput('trial: at least two seeds are needed for a test, and at most 10,000')
     if not 1 <= a.workers <= 1000: raise BadInput(f'--workers {a.workers}: at least 1, at most 1000')
     for text in arms:
-        if not WORD.fullmatch(text):
-            raise BadInput(f'{text}: write an arm with letters, digits and . , : = + - only')
         if ',steps=' in text:
             raise BadInput(f'{text}: an arm gets the steps that its budget pays for; '
                            'give all arms others with --set steps=…')
