@@ -97,6 +97,18 @@ class Worth(NamedTuple):
     runs: list                 # results, one a seed that both have run
     base: list                 # of what it is compared with, the same seeds
     gain: Difference           # of the final loss; below zero is better
+    @property
+    def differences(self) -> list: # nats, one a seed
+        "What each seed says"
+        return [b['final'] - a['final'] for a, b in zip(self.base, self.runs)]
+    @property
+    def sign(self) -> int:
+        "-1 for less loss, 1 for more, 0 if the interval holds zero"
+        return (self.gain.low > 0) - (self.gain.high < 0)
+    @property
+    def agreed(self) -> bool:
+        "Are there five seeds or more, all on the side of the mean?"
+        return len(self.runs) >= 5 and all(d*self.gain.mean > 0 for d in self.differences)
 
 def worth(folder=None) -> dict: # name -> Worth, in the order of the road: a record, then its parts
     "What each record and each part changes, where two seeds or more have run of it and of its base"
@@ -147,10 +159,10 @@ EDGE = .22               # nats: a change beyond is told by an arrow, so that sm
 def bar(ax, y:int, x:Worth):
     "A change as a line from end to end of its interval, a dot for its mean, and one for each seed"
     d, wide = x.gain, 2 if x.r.arm else 4
-    color = GREY if d.low < 0 < d.high else COLORS[0] if d.mean < 0 else COLORS[1]
+    color = {0: GREY, -1: COLORS[0], 1: COLORS[1]}[x.sign]
     ax.plot([d.low, d.high], [y, y], color=color, lw=wide, solid_capstyle='butt')
     ax.plot(d.mean, y, 'o', color=color, ms=4 + wide/2)
-    for a, b in zip(x.base, x.runs): ax.plot(b['final']-a['final'], y+.28, '.', color=color, ms=3)
+    for one in x.differences: ax.plot(one, y+.28, '.', color=color, ms=3)
     if abs(d.mean) > EDGE:
         ax.plot(math.copysign(.97*EDGE, d.mean), y, '<' if d.mean < 0 else '>', color=color, ms=8)
 
@@ -217,8 +229,7 @@ def finals(r:Recipe, # filled in
 def told(x:Worth|None) -> str:
     "What came out at equal tokens, in words"
     if x is None: return 'not measured yet'
-    sure = ('less loss' if x.gain.high < 0 else 'more loss' if x.gain.low > 0 else
-            'no difference beyond the noise')
+    sure = {-1: 'less loss', 1: 'more loss', 0: 'no difference beyond the noise'}[x.sign]
     return (f'{x.gain.mean:+.3f} nats, 95% interval {x.gain.low:+.3f} to {x.gain.high:+.3f}, '
             f'{len(x.runs)} seeds: {sure}')
 
